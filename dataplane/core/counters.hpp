@@ -39,10 +39,13 @@ struct NameAndSentence {
 
 // One consistent reading of all counters of an engine.
 //
-// Conservation holds in every reading: in == forwarded + answered + punted + held + sum(drops).
+// Conservation holds in every reading: in == forwarded + answered + punted + held + sum(drops), and
+// answered == sum(answers). A packet answered with an ICMP error is not a drop: its reason counts in
+// `answers`.
 struct Counters {
   std::array<uint64_t, static_cast<size_t>(Counter::kCount)> values{};
   std::array<uint64_t, static_cast<size_t>(DropReason::kCount)> drops{};
+  std::array<uint64_t, static_cast<size_t>(DropReason::kCount)> answers{};
 
   [[nodiscard]] uint64_t operator[](Counter counter) const { return values[static_cast<size_t>(counter)]; }
   [[nodiscard]] uint64_t operator[](DropReason reason) const { return drops[static_cast<size_t>(reason)]; }
