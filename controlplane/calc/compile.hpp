@@ -1,10 +1,10 @@
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "controlplane/intent/intent.hpp"
 #include "dataplane/core/node_state.hpp"
+
+#include <string>
+#include <vector>
 
 namespace fairlead::control {
 
@@ -20,11 +20,13 @@ struct Compiled {
   std::vector<Refusal> refusals;
 };
 
-// Turns what the cluster wants into what can forward on this node. Pure: the same intent gives the same state.
+// Turns what the cluster wants into what can forward on this node. Pure: the same intent gives the same
+// state.
 //
 // Peer ids are kept from `previous` for the same node name. Overlapping pod CIDRs: the first owner keeps them
-// (the one in `previous`, else the smaller node name) and the other is refused. Mode Auto: routed when the peer's address is
-// on-link, otherwise overlay. Pod MTU: uplink MTU minus the overhead of the worst transport in use.
+// (the one in `previous`, else the smaller node name) and the other is refused. Mode Auto: routed when the
+// peer's address is on-link, otherwise overlay. Pod MTU: uplink MTU minus the overhead of the worst transport
+// in use.
 [[nodiscard]] Compiled compile(const Intent& intent, const core::NodeState& previous);
 
 }  // namespace fairlead::control

@@ -1,5 +1,8 @@
 #pragma once
 
+#include "dataplane/core/address.hpp"
+#include "dataplane/core/node_state.hpp"
+
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -7,21 +10,20 @@
 #include <variant>
 #include <vector>
 
-#include "dataplane/core/address.hpp"
-#include "dataplane/core/node_state.hpp"
-
 namespace fairlead::control {
 
-// What the cluster wants, as plain values; apply() folds events into it and the order of arrival never changes the result.
+// What the cluster wants, as plain values; apply() folds events into it and the order of arrival never
+// changes the result.
 
 enum class Mode : uint8_t { kOverlay, kRouted, kAuto };
 
 // A Kubernetes Node, as far as we read it.
 struct NodeObject {
   std::string name;
-  std::vector<core::IpAddress> internal_ips;  // status.addresses, type InternalIP, at most one per family (the first)
-  std::vector<core::Prefix> pod_cidrs;        // spec.podCIDRs (spec.podCIDR when that is absent)
-  std::optional<core::MacAddress> vtep_mac;   // annotation fairlead.io/vtep-mac
+  std::vector<core::IpAddress>
+      internal_ips;  // status.addresses, type InternalIP, at most one per family (the first)
+  std::vector<core::Prefix> pod_cidrs;       // spec.podCIDRs (spec.podCIDR when that is absent)
+  std::optional<core::MacAddress> vtep_mac;  // annotation fairlead.io/vtep-mac
   bool operator==(const NodeObject&) const = default;
 };
 
@@ -60,18 +62,34 @@ struct Intent {
   ClusterNetwork network;
   HostFacts host;
   std::map<std::string, NodeObject> nodes;
-  std::map<std::string, PodObject> pods;                    // namespace/name
-  std::map<core::EndpointId, core::Endpoint> endpoints;     // attached by CNI on this node
+  std::map<std::string, PodObject> pods;                 // namespace/name
+  std::map<core::EndpointId, core::Endpoint> endpoints;  // attached by CNI on this node
 };
 
-struct NodeUpserted { NodeObject node; };
-struct NodeDeleted { std::string name; };
-struct PodUpserted { PodObject pod; };
-struct PodDeleted { std::string key; };
-struct NetworkChanged { ClusterNetwork network; };
-struct HostChanged { HostFacts host; };
-struct EndpointAttached { core::Endpoint endpoint; };
-struct EndpointDetached { core::EndpointId id; };
+struct NodeUpserted {
+  NodeObject node;
+};
+struct NodeDeleted {
+  std::string name;
+};
+struct PodUpserted {
+  PodObject pod;
+};
+struct PodDeleted {
+  std::string key;
+};
+struct NetworkChanged {
+  ClusterNetwork network;
+};
+struct HostChanged {
+  HostFacts host;
+};
+struct EndpointAttached {
+  core::Endpoint endpoint;
+};
+struct EndpointDetached {
+  core::EndpointId id;
+};
 using Event = std::variant<NodeUpserted, NodeDeleted, PodUpserted, PodDeleted, NetworkChanged, HostChanged,
                            EndpointAttached, EndpointDetached>;
 
