@@ -1,0 +1,43 @@
+#pragma once
+
+#include "controlplane/ipam/ipam.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace fairlead::control {
+
+// The journal's records. One JSON object each; `op` says which.
+
+inline constexpr const char* kIpamFormat = R"({"format":"fairlead-ipam","version":1})";
+
+struct ReserveRecord {
+  Attachment attachment;
+};  // op reserve; `committed` only in a rewritten journal
+struct CommitRecord {
+  AttachmentKey key;
+};                      // op commit
+struct ReleaseRecord {  // op release
+  AttachmentKey key;
+  std::string boot_id;
+  uint64_t at_ns = 0;
+};
+struct QuarantineRecord {  // op quarantine; only in a rewritten journal
+  core::IpAddress address;
+  std::string boot_id;
+  uint64_t at_ns = 0;
+};
+struct CursorRecord {  // op cursor; only in a rewritten journal
+  std::vector<core::IpAddress> last_addresses;
+  core::EndpointId last_endpoint = 0;
+};
+using IpamRecord = std::variant<ReserveRecord, CommitRecord, ReleaseRecord, QuarantineRecord, CursorRecord>;
+
+[[nodiscard]] std::string encode(const IpamRecord& record);
+// Errors: FL4203 what the payload lacks.
+[[nodiscard]] Result<IpamRecord> decode(std::string_view payload);
+
+}  // namespace fairlead::control
