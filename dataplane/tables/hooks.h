@@ -104,7 +104,7 @@ enum fl_hook {
 // Room for reasons to come: the value's size must not change with each of them, or no update could take over
 // the pins.
 enum { FL_HOOK_DROPS_MAX = 64 };
-FL_ASSERT(FL_DROP_COUNT <= FL_HOOK_DROPS_MAX, "raise FL_HOOK_DROPS_MAX and FL_HOOKS_VERSION");
+FL_ASSERT((int)FL_DROP_COUNT <= (int)FL_HOOK_DROPS_MAX, "raise FL_HOOK_DROPS_MAX and FL_HOOKS_VERSION");
 
 struct hook_counters_value {
   __u64 out;                       // handed on by redirect

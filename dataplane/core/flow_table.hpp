@@ -1,0 +1,179 @@
+#pragma once
+
+#include "dataplane/base/result.hpp"
+#include "dataplane/core/epoch.hpp"
+#include "dataplane/core/flow_entry.hpp"
+#include "dataplane/core/flow_quota.hpp"
+#include "dataplane/core/mapped_region.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace fairlead::core {
+
+struct FlowTableConfig {
+  uint32_t capacity = 1u << 16;  // connections; fixed for the table's life
+  bool reply_tuples =
+      false;          // room in the index for a second tuple of every connection (address translation)
+  uint64_t seed = 0;  // secret of the flow hash; a table adopted from a file keeps its own: ask seed()
+  std::string path;   // a shared-memory file to keep the table in over restarts; empty: private memory
+  FlowTimeouts timeouts;
+};
+
+// Where a tuple was found.
+struct FlowHit {
+  FlowId id = 0;  // 0: not in the table
+  Direction direction = Direction::kOriginal;
+};
+
+// What the slow path knows about a new connection.
+struct FlowInit {
+  bool swapped = false;  // the key's normalisation swapped this (the original) packet's tuple
+  FlowState state = FlowState::kOneWay;
+  FlowVerdict original;  // of this packet's direction
+  FlowVerdict reply;
+  FlowOwner owner = FlowOwner::kNone;
+  uint32_t now_seconds = 0;
+};
+
+enum class InsertOutcome : uint8_t {
+  kInserted,
+  kExists,  // somebody was faster (or the caller did not look): `hit` is that entry, untouched
+  kFull,    // no room and nothing to evict: drop FLOW_TABLE_FULL or forward without an entry
+  kQuota,   // the owner has used up its quota
+};
+
+struct InsertResult {
+  InsertOutcome outcome = InsertOutcome::kFull;
+  FlowHit hit;
+};
+
+// One connection as each_flow() shows it: a consistent copy.
+template <typename Key>
+struct FlowCopy {
+  Key key{};
+  bool original_swapped = false;
+  FlowState state = FlowState::kOneWay;
+  FlowVerdict verdict[2];
+  uint64_t packets[2] = {0, 0};
+  uint64_t bytes[2] = {0, 0};
+  uint16_t idle_seconds = 0;
+};
+
+// The connections of one address family.
+//
+// Index: buckets of one cache line (eight 16-bit signatures, eight entry ids, a lock), two candidate buckets
+// a tuple, the second derived from the first and the signature; entries never move. Lookups take no lock and
+// write nothing; a writer locks the one or two buckets of its tuple for some tens of nanoseconds.
+//
+// Safety of lock-free reading: an entry taken out of the index is used again only after every worker was
+// quiescent (Epoch), so a FlowId from lookup_burst() stays this connection's until the worker's next
+// quiescent(), and its key, once visible in the index, does not change while anybody can compare it. Ids held
+// longer must be looked up again.
+//
+// Memory per connection: IPv4 64 B entry + 16 B byte and packet counters + 9..16 B index (twice with
+// reply_tuples).
+//
+// Threads: workers registered with the Epoch: all of lookup_burst, insert, erase, set_verdict,
+// add_reply_tuple, step_*, count. Any one control thread: age, reclaim, read. No allocation after
+// construction.
+template <typename Entry>
+class FlowTable {
+ public:
+  using Key = typename Entry::Key;
+
+  // Private memory, or the file of config.path adopted or created. A file that is not ours, of another
+  // layout, capacity or with a bad checksum is not used: the table starts empty and note() says why. Errors:
+  // FL2101 (file, memory).
+  [[nodiscard]] static Result<std::unique_ptr<FlowTable>> open(const FlowTableConfig& config, Epoch& epoch,
+                                                               FlowQuota& quota);
+  FlowTable(const FlowTable&) = delete;
+  FlowTable& operator=(const FlowTable&) = delete;
+  ~FlowTable();
+
+  [[nodiscard]] uint64_t seed() const { return seed_; }
+  // "adopted 1234 flows", "started empty: layout version 3, this build writes 1", or empty for private
+  // memory.
+  [[nodiscard]] const std::string& note() const { return note_; }
+  [[nodiscard]] uint32_t capacity() const { return capacity_; }
+  [[nodiscard]] uint32_t size() const { return live_.load(std::memory_order_relaxed); }
+  [[nodiscard]] size_t memory_bytes() const { return region_.size(); }
+
+  // The hash every other call wants: of the normalised key, with this table's seed.
+  [[nodiscard]] uint32_t hash(const Key& key) const;
+
+  // Finds `count` (<= 64) tuples; `swapped[i]` says that normalising swapped packet i. Misses get id 0.
+  void lookup_burst(const Key* keys, const uint32_t* hashes, const bool* swapped, uint32_t count,
+                    FlowHit* hits) const;
+  [[nodiscard]] FlowHit lookup(const Key& key, uint32_t hash, bool swapped) const;
+
+  [[nodiscard]] FlowBody& body(FlowId id) const { return entries_[id].body; }
+
+  // Adds a connection; of several concurrent inserts of one tuple exactly one gets kInserted.
+  // Full: the oldest evictable entry of a bounded sample goes first.
+  [[nodiscard]] InsertResult insert(const Key& key, uint32_t hash, const FlowInit& init);
+  // Lets the entry also be found by the reply's own tuple. False: another entry has it (choose another port),
+  // or no room.
+  [[nodiscard]] bool add_reply_tuple(FlowId id, const Key& key, uint32_t hash, bool swapped);
+  // Takes the connection out. False: somebody else did (or is doing) so.
+  bool erase(FlowId id);
+
+  // Writes what the slow path has (again) decided for one direction.
+  void set_verdict(FlowId id, Direction direction, const FlowVerdict& verdict, uint32_t now_seconds);
+  // Moves the TCP state; true: the connection is over and this SYN starts a new one: erase(id) and judge it
+  // afresh.
+  [[nodiscard]] bool step_tcp(FlowId id, Direction direction, uint8_t flags);
+  void step_datagram(FlowId id, Direction direction);
+
+  // Adds to the direction's counters. Two workers counting the same direction in the same instant may lose
+  // one of the two.
+  void count(FlowId id, Direction direction, uint32_t packets, uint32_t bytes);
+
+  // Visits the next `budget` entries and erases those that were idle too long; returns how many. Also
+  // reclaim()s.
+  uint32_t age(uint32_t now_seconds, uint32_t budget);
+  // Makes erased entries usable again whose readers are gone. Cheap; age() and a full insert() do it too.
+  void reclaim();
+
+  // Ids to walk over: 1 .. last_id().
+  [[nodiscard]] FlowId last_id() const { return slots_ - 1; }
+  // A consistent copy of a live entry; false when there is none under this id. Any thread.
+  [[nodiscard]] bool read(FlowId id, uint32_t now_seconds, FlowCopy<Key>& copy) const;
+
+ private:
+  struct Bucket;
+  struct Header;
+  struct Layout;
+
+  FlowTable(const FlowTableConfig& config, Epoch& epoch, FlowQuota& quota, MappedRegion region);
+
+  Epoch& epoch_;
+  FlowQuota& quota_;
+  FlowTimeouts timeouts_;
+  MappedRegion region_;
+  uint64_t seed_ = 0;
+  std::string note_;
+  uint32_t capacity_ = 0;
+  uint32_t slots_ = 0;  // entries with id 0 and the reserve
+  uint32_t bucket_mask_ = 0;
+  Bucket* buckets_ = nullptr;
+  Entry* entries_ = nullptr;
+  std::atomic<uint64_t>* spill_ = nullptr;  // two words an entry
+  FlowId age_cursor_ = 1;                   // written: control
+
+  alignas(64) std::atomic<uint32_t> live_{0};
+  alignas(64) std::atomic<uint64_t> free_{0};  // top of the free list and a tag against ABA
+  std::atomic<uint32_t> limbo_{0};             // erased since the last grace period began
+  std::atomic<uint32_t> evict_cursor_{1};
+  std::atomic_flag reclaiming_ = ATOMIC_FLAG_INIT;
+  FlowId waiting_ = 0;  // erased before waiting_token_; guarded by reclaiming_
+  FlowId waiting_last_ = 0;
+  Epoch::Token waiting_token_ = 0;
+};
+
+using FlowTable4 = FlowTable<FlowEntry4>;
+using FlowTable6 = FlowTable<FlowEntry6>;
+
+}  // namespace fairlead::core
