@@ -22,16 +22,16 @@ struct ClientOptions {
   std::chrono::milliseconds request_timeout{10'000};
 };
 
-inline constexpr const char* kUnreachable = "FL5001";  // nobody answers at the socket, or not to us
-inline constexpr const char* kTimedOut = "FL5003";     // connected, but no answer in time
+inline constexpr const char* kUnreachable = "FL5051";  // nobody answers at the socket, or not to us
+inline constexpr const char* kTimedOut = "FL5053";     // connected, but no answer in time
 
 // One blocking connection to a server of this schema. Plain POSIX: fit for the CNI plugin.
 //
-// Threads: one at a time. After an error of transport (FL5001, FL5003, FL5004) the connection is closed;
+// Threads: one at a time. After an error of transport (FL5051, FL5053, FL5054) the connection is closed;
 // connect again.
 class Client {
  public:
-  // Errors: FL5001 nobody answers at the socket (says which process, and how to see why).
+  // Errors: FL5051 nobody answers at the socket (says which process, and how to see why).
   [[nodiscard]] static Result<Client> connect(const ClientOptions& options);
 
   Client(Client&& other) noexcept;
@@ -42,8 +42,8 @@ class Client {
 
   // Sends `request` and waits for its one answer, which must be of kind `expected`.
   //
-  // Errors: what the server answered as rpc::Error, unchanged; FL5003 no answer within `timeout` (zero: the
-  // options'); FL5001 the connection ended; FL5004 a frame that is none; FL5005 an answer of another kind.
+  // Errors: what the server answered as rpc::Error, unchanged; FL5053 no answer within `timeout` (zero: the
+  // options'); FL5051 the connection ended; FL5054 a frame that is none; FL5055 an answer of another kind.
   [[nodiscard]] Result<rpc::Response> call(const rpc::Request& request, rpc::Response::AnswerCase expected,
                                            std::chrono::milliseconds timeout = {});
 

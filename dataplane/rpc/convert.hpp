@@ -10,7 +10,7 @@
 namespace fairlead::ipc {
 
 // Core values <-> messages. Reading is strict: an address, number or word that is not exactly what the field
-// may hold is an error FL5010 that names the field ("endpoints[3].addresses[0]"), what was found and what was
+// may hold is an error FL5060 that names the field ("endpoints[3].addresses[0]"), what was found and what was
 // wanted. Nothing is half-converted.
 
 [[nodiscard]] rpc::Settings to_message(const core::NodeSettings& settings);

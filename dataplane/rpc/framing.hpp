@@ -18,10 +18,10 @@ inline constexpr uint32_t kFrameHeaderBytes = 4;
 
 using FrameHeader = std::array<uint8_t, kFrameHeaderBytes>;
 
-// The whole frame of `message`. Errors: FL5004 when it is larger than kMaxMessageBytes.
+// The whole frame of `message`. Errors: FL5054 when it is larger than kMaxMessageBytes.
 [[nodiscard]] Result<std::string> encode_frame(const google::protobuf::MessageLite& message);
 
-// The length a frame header announces. Errors: FL5004 when it is larger than kMaxMessageBytes.
+// The length a frame header announces. Errors: FL5054 when it is larger than kMaxMessageBytes.
 [[nodiscard]] Result<uint32_t> decode_frame_header(const FrameHeader& header);
 
 }  // namespace fairlead::ipc

@@ -29,7 +29,7 @@ struct ServerOptions {
 // The way back to the client of one request. Copies refer to the same request; keep one to answer later.
 //
 // The first answer ends the request, later ones are ignored, as is everything once the client has gone. When
-// the last copy goes without an answer, the client gets FL5006 so that it never waits for nothing.
+// the last copy goes without an answer, the client gets FL5056 so that it never waits for nothing.
 //
 // Threads: the io_context's.
 class Reply {
@@ -53,7 +53,7 @@ class Reply {
   std::shared_ptr<Pending> pending_;
 };
 
-// Called on the io_context's thread, one request per connection at a time. Exceptions become FL5006.
+// Called on the io_context's thread, one request per connection at a time. Exceptions become FL5056.
 using Handler = std::function<void(const rpc::Request& request, Reply reply)>;
 
 // Serves the schema on a UNIX stream socket: mode 0600, peers checked by SO_PEERCRED (uid 0, our own,
@@ -64,11 +64,11 @@ using Handler = std::function<void(const rpc::Request& request, Reply reply)>;
 class Server {
  public:
   // Takes the lock: from here on a second instance is refused. Nothing is reachable yet, so open() early in
-  // main(). Errors: FL5002 another instance runs (names its pid); FL5007 the directory or the lock cannot be
+  // main(). Errors: FL5052 another instance runs (names its pid); FL5057 the directory or the lock cannot be
   // used.
   [[nodiscard]] static Result<Server> open(boost::asio::io_context& io, ServerOptions options);
 
-  // Replaces a stale socket in one step and starts to accept. Errors: FL5002 something answers there; FL5007.
+  // Replaces a stale socket in one step and starts to accept. Errors: FL5052 something answers there; FL5057.
   [[nodiscard]] Result<void> serve(Handler handler);
 
   // Closes all connections and removes the socket; also done by the destructor.

@@ -16,7 +16,7 @@ ROOMS = {
     "dataplane/core": {"dataplane/packet", "dataplane/tables", "dataplane/base/result.hpp", "dataplane/engine.hpp"},
     "dataplane/engine.hpp": {"dataplane/core", "dataplane/base"},
     "dataplane/underlay": {"dataplane/core", "dataplane/base"},
-    "dataplane/rpc": {"dataplane/core", "dataplane/base", "dataplane/engine.hpp"},
+    "dataplane/rpc": {"dataplane/core", "dataplane/packet", "dataplane/base", "dataplane/engine.hpp"},
     "dataplane/ebpf": {"dataplane/core", "dataplane/tables", "dataplane/packet", "dataplane/base", "bpf"},
     "dataplane/dpdk": {"dataplane/core", "dataplane/tables", "dataplane/packet", "dataplane/base", "dataplane/engine.hpp"},
     "dataplane/daemon": {"dataplane"},
