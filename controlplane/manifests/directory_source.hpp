@@ -62,21 +62,29 @@ class DirectorySource {
   };
   struct File {
     Signature signature;
-    std::vector<ManifestObject> objects;  // the last good ones
-    std::vector<Diagnostic> diagnostics;  // of the newest content
+    bool is_good = false;                  // the newest content can be read
+    std::vector<ManifestObject> newest;    // of the newest content, when it is good
+    std::string text;                      // the same
+    bool is_remembered = false;            // `text` is in the cache directory
+    std::vector<ManifestObject> accepted;  // in force
+    std::vector<Diagnostic> diagnostics;   // of the newest content
   };
 
+  void scan();
   void read(const std::string& name, const Signature& signature);
-  void remember(const std::string& name, std::string_view text) const;
   void merge();
+  void accept(const std::string& name, File& file);
+  [[nodiscard]] std::string path_of(const std::string& name) const { return directory_ + "/" + name; }
 
   std::string directory_, cache_;
   int inotify_ = -1, watch_ = -1;
-  std::map<std::string, std::chrono::steady_clock::time_point> writing_;
+  std::map<std::string, std::chrono::steady_clock::time_point> writing_;  // by name: the last write seen
+  std::set<std::string> dirty_;                    // named by an event since they were read
   std::map<std::string, File> files_;              // by name: the order that decides duplicates
-  std::map<std::string, ManifestObject> current_;  // what the events given out so far amount to
-  std::map<std::string, ManifestObject> merged_;   // what the files amount to
+  std::map<std::string, ManifestObject> current_;  // by key: what the events given out so far amount to
+  std::map<std::string, ManifestObject> merged_;   // by key: what the files amount to
   std::vector<Diagnostic> duplicates_, directory_problems_;
+  bool is_first_ = true;
 };
 
 }  // namespace fairlead::control

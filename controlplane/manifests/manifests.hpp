@@ -28,6 +28,9 @@ struct LoadedManifest {
   std::vector<std::string> ignored;     // kinds that were there and that we do not read: "apps/v1 Deployment"
 };
 
+// *.yaml, *.yml and *.json that are not hidden.
+[[nodiscard]] bool is_manifest_name(std::string_view name);
+
 inline constexpr std::size_t kMaxManifestBytes = 8u << 20;
 
 // Reads every document of `text` (YAML, several documents, kind: List, or JSON). Pure; `file_name` is only

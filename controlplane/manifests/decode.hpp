@@ -1,0 +1,43 @@
+#pragma once
+
+#include "controlplane/manifests/manifests.hpp"
+#include "controlplane/manifests/yaml.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fairlead::control {
+
+// One document, decoded: its objects, or nothing where it is of a kind that we do not read.
+struct DecodedDocument {
+  std::vector<ManifestObject> objects;
+  std::vector<std::string> ignored;  // "apps/v1 Deployment"
+  bool is_ours = false;              // holds something we read, or something wrong
+};
+
+// Turns a document into typed objects. What is wrong goes to `report`, all of it.
+[[nodiscard]] DecodedDocument decode_document(const YamlNode& root, YamlReport& report);
+
+// ---- checks of single values, shared by the kinds; `path` is what messages call the field
+// -----------------------------------
+
+[[nodiscard]] bool expect_mapping(const YamlNode& node, const std::string& path, YamlReport& report);
+[[nodiscard]] bool expect_list(const YamlNode& node, const std::string& path, YamlReport& report);
+[[nodiscard]] std::optional<std::string> read_text(const YamlNode& node, const std::string& path,
+                                                   YamlReport& report);
+[[nodiscard]] std::optional<uint64_t> read_number(const YamlNode& node, const std::string& path, uint64_t min,
+                                                  uint64_t max, YamlReport& report);
+[[nodiscard]] std::optional<core::Prefix> read_cidr(const YamlNode& node, const std::string& path,
+                                                    YamlReport& report);
+// A range that pods may have: a CIDR that is not so wide that it would swallow the node's own traffic, nor
+// loopback, link-local or multicast.
+[[nodiscard]] std::optional<core::Prefix> read_pod_cidr(const YamlNode& node, const std::string& path,
+                                                        YamlReport& report);
+
+void decode_cluster_network(const YamlNode& root, YamlReport& report, std::vector<ManifestObject>& objects);
+void decode_node(const YamlNode& root, YamlReport& report, std::vector<ManifestObject>& objects);
+void decode_pod(const YamlNode& root, YamlReport& report, std::vector<ManifestObject>& objects);
+
+}  // namespace fairlead::control
