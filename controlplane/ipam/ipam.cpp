@@ -51,7 +51,7 @@ IpamClock IpamClock::system() {
   return {boot_id, [] {
             timespec now{};
             ::clock_gettime(CLOCK_BOOTTIME, &now);
-            return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(now.tv_nsec);
+            return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
           }};
 }
 
@@ -71,28 +71,42 @@ core::Endpoint Attachment::to_endpoint(uint32_t host_ifindex) const {
 
 Ipam::Ipam(IpamOptions options) : options_(std::move(options)) {}
 
+// Clocks of different boots cannot be compared, so of an earlier boot only that time counts as passed which
+// its own records prove.
+struct Ipam::Earlier {
+  std::map<std::string, int64_t> last_known_ns;   // per boot: its latest moment in the journal
+  std::map<core::IpAddress, Moment> quarantined;  // since when; of any boot
+
+  void rest(const core::IpAddress& address, const Moment& since) {
+    quarantined[address] = since;
+    know(since);
+  }
+  void know(const Moment& moment) {
+    const auto [it, is_new] = last_known_ns.emplace(moment.boot_id, moment.at_ns);
+    if (!is_new) it->second = std::max(it->second, moment.at_ns);
+  }
+};
+
 Result<std::unique_ptr<Ipam>> Ipam::open(IpamOptions options) {
   std::unique_ptr<Ipam> ipam(new Ipam(std::move(options)));
+  Earlier earlier;
   Result<std::unique_ptr<Journal>> journal =
       Journal::open(ipam->options_.directory, "addresses.journal", kIpamFormat,
-                    [&](std::string_view payload) { return ipam->replay(payload); });
+                    [&](std::string_view payload) { return ipam->replay(payload, earlier); });
   if (!journal) return journal.error();
   ipam->journal_ = std::move(*journal);
+  ipam->carry_over(earlier);
   ipam->end_quarantines();
   return ipam;
 }
 
-// ---- replay ----
-
-uint64_t Ipam::rest_until(const std::string& boot_id, uint64_t released_ns) const {
-  const uint64_t now = options_.clock.now_ns();
-  // After a reboot the two clocks cannot be compared: rest once more, from now.
-  const bool comparable = !boot_id.empty() && boot_id == options_.clock.boot_id && released_ns <= now;
-  const auto rest_ns = std::chrono::nanoseconds(options_.quarantine).count();
-  return (comparable ? released_ns : now) + static_cast<uint64_t>(rest_ns);
+int64_t Ipam::rest_ns() const {
+  return std::chrono::nanoseconds(options_.quarantine).count();
 }
 
-Result<void> Ipam::replay(std::string_view payload) {
+// ---- replay ----
+
+Result<void> Ipam::replay(std::string_view payload, Earlier& earlier) {
   Result<IpamRecord> record = decode(payload);
   if (!record) return record.error();
   if (auto* reserve = std::get_if<ReserveRecord>(&*record)) {
@@ -102,6 +116,7 @@ Result<void> Ipam::replay(std::string_view payload) {
       return contradiction("endpoint id " + std::to_string(a.endpoint) + " of " + a.who.key.text());
     for (const core::IpAddress& address : a.addresses) {
       if (holder_.contains(address)) return contradiction(address.text() + " is held twice");
+      earlier.quarantined.erase(address);
     }
     hold(std::move(a));
   } else if (auto* commit = std::get_if<CommitRecord>(&*record)) {
@@ -109,16 +124,36 @@ Result<void> Ipam::replay(std::string_view payload) {
     if (it == held_.end()) return contradiction(commit->key.text() + " is committed but not reserved");
     it->second.committed = true;
   } else if (auto* release = std::get_if<ReleaseRecord>(&*record)) {
-    if (!held_.contains(release->key))
-      return contradiction(release->key.text() + " is released but not reserved");
-    let_go(release->key, rest_until(release->boot_id, release->at_ns));
+    const auto it = held_.find(release->key);
+    if (it == held_.end()) return contradiction(release->key.text() + " is released but not reserved");
+    for (const core::IpAddress& address : it->second.addresses) earlier.rest(address, release->when);
+    let_go(release->key, 0);
   } else if (auto* rest = std::get_if<QuarantineRecord>(&*record)) {
-    quarantined_[rest->address] = rest_until(rest->boot_id, rest->at_ns);
+    earlier.rest(rest->address, rest->since);
   } else if (auto* cursor = std::get_if<CursorRecord>(&*record)) {
     for (const core::IpAddress& address : cursor->last_addresses) last_address_[address.family] = address;
     last_endpoint_ = cursor->last_endpoint;
+    earlier.know(cursor->written);
   }
   return {};
+}
+
+void Ipam::carry_over(const Earlier& earlier) {
+  const int64_t now = options_.clock.now_ns();
+  quarantined_.clear();
+  for (const auto& [address, since] : earlier.quarantined) {
+    // A moment of this boot that is yet to come is no moment of this boot.
+    const bool is_of_this_boot =
+        !since.boot_id.empty() && since.boot_id == options_.clock.boot_id && since.at_ns <= now;
+    const int64_t rested =
+        is_of_this_boot ? now - since.at_ns : earlier.last_known_ns.at(since.boot_id) - since.at_ns;
+    quarantined_[address] = now - rested;
+  }
+  // Written down in this boot's time at once: else every restart would begin from the old knowledge.
+  const bool has_foreign = std::any_of(
+      earlier.last_known_ns.begin(), earlier.last_known_ns.end(),
+      [&](const auto& boot) { return boot.first != options_.clock.boot_id || boot.second > now; });
+  if (has_foreign) compact();
 }
 
 // ---- the tables ----
@@ -136,11 +171,11 @@ void Ipam::hold(Attachment attachment) {
   held_[key] = std::move(attachment);
 }
 
-void Ipam::let_go(const AttachmentKey& key, uint64_t until_ns) {
+void Ipam::let_go(const AttachmentKey& key, int64_t since_ns) {
   const auto it = held_.find(key);
   for (const core::IpAddress& address : it->second.addresses) {
     holder_.erase(address);
-    quarantined_[address] = until_ns;
+    quarantined_[address] = since_ns;
   }
   endpoints_.erase(it->second.endpoint);
   host_interfaces_.erase(it->second.host_interface);
@@ -148,8 +183,8 @@ void Ipam::let_go(const AttachmentKey& key, uint64_t until_ns) {
 }
 
 void Ipam::end_quarantines() {
-  const uint64_t now = options_.clock.now_ns();
-  std::erase_if(quarantined_, [now](const auto& entry) { return entry.second <= now; });
+  const int64_t started_before = options_.clock.now_ns() - rest_ns();
+  std::erase_if(quarantined_, [started_before](const auto& entry) { return entry.second <= started_before; });
 }
 
 bool Ipam::is_taken(const core::IpAddress& address) const {
@@ -192,15 +227,15 @@ PoolUsage Ipam::usage_of(const AddressPool& pool) const {
   const auto is_ours = [&](const core::IpAddress& address) { return pool.cidr().contains(address); };
   for (auto it = holder_.lower_bound(first); it != holder_.end() && is_ours(it->first); ++it)
     usage.held += pool.contains_usable(it->first) ? 1 : 0;
-  const uint64_t now = options_.clock.now_ns();
+  const int64_t started_before = options_.clock.now_ns() - rest_ns();
   for (auto it = quarantined_.lower_bound(first); it != quarantined_.end() && is_ours(it->first); ++it)
-    usage.quarantined += it->second > now && pool.contains_usable(it->first) ? 1 : 0;
+    usage.quarantined += it->second > started_before && pool.contains_usable(it->first) ? 1 : 0;
   return usage;
 }
 
 Error Ipam::exhausted(core::Family family) const {
   std::string what = std::string("no free ") + name_of(family) + " address on this node:";
-  std::optional<uint64_t> next_free_ns;
+  std::optional<int64_t> oldest_ns;
   std::string holders;
   size_t named = 0, unnamed = 0;
   for (const AddressPool& pool : pools_) {
@@ -210,8 +245,8 @@ Error Ipam::exhausted(core::Family family) const {
             std::to_string(usage.held) + " held by pods, " + std::to_string(usage.quarantined) +
             " resting after release;";
   }
-  for (const auto& [address, until] : quarantined_) {
-    if (address.family == family) next_free_ns = std::min(next_free_ns.value_or(until), until);
+  for (const auto& [address, since] : quarantined_) {
+    if (address.family == family) oldest_ns = std::min(oldest_ns.value_or(since), since);
   }
   for (const auto& [address, key] : holder_) {
     if (address.family != family) continue;
@@ -225,9 +260,9 @@ Error Ipam::exhausted(core::Family family) const {
   if (unnamed != 0) what += " and " + std::to_string(unnamed) + " more";
   if (what.back() == ';') what.pop_back();
   std::string fix = "give the node a larger pod CIDR, or run fewer pods on it";
-  if (next_free_ns) {
-    const uint64_t now = options_.clock.now_ns();
-    const uint64_t wait_s = *next_free_ns > now ? (*next_free_ns - now + 999'999'999u) / 1'000'000'000u : 0;
+  if (oldest_ns) {
+    const int64_t wait_ns = std::max<int64_t>(*oldest_ns + rest_ns() - options_.clock.now_ns(), 0);
+    const int64_t wait_s = (wait_ns + 999'999'999) / 1'000'000'000;
     fix = "retry: the next address is free in " + std::to_string(wait_s) + " s; otherwise " + fix;
   }
   return {"FL4011", what, fix};
@@ -308,10 +343,9 @@ Result<void> Ipam::commit(const AttachmentKey& key) {
 Result<bool> Ipam::release(const AttachmentKey& key) {
   std::unique_lock lock(mutex_);
   if (!held_.contains(key)) return false;
-  const uint64_t now = options_.clock.now_ns();
-  const ReleaseRecord record{key, options_.clock.boot_id, now};
+  const ReleaseRecord record{key, {options_.clock.boot_id, options_.clock.now_ns()}};
   const Result<void> written =
-      append_and_unlock(lock, encode(record), [&] { let_go(key, rest_until(record.boot_id, record.at_ns)); });
+      append_and_unlock(lock, encode(record), [&] { let_go(key, record.when.at_ns); });
   if (!written) return written.error();
   return true;
 }
@@ -336,21 +370,21 @@ std::vector<PoolUsage> Ipam::usage() const {
   return list;
 }
 
-// Rewrites the journal once it is mostly history. Called with the mutex held.
+// Rewrites the journal once it is mostly history. Called with the mutex held, as compact().
 void Ipam::compact_if_due() {
   constexpr size_t kSpare = 256;
-  if (journal_->records() <= 4 * (held_.size() + quarantined_.size()) + kSpare) return;
+  if (journal_->records() > 4 * (held_.size() + quarantined_.size()) + kSpare) compact();
+}
+
+void Ipam::compact() {
   std::vector<std::string> payloads;
-  CursorRecord cursor{{}, last_endpoint_};
-  for (const auto& [family, address] : last_address_) cursor.last_addresses.push_back(address);
   for (const auto& [key, attachment] : held_) payloads.push_back(encode(ReserveRecord{attachment}));
-  const auto rest_ns = static_cast<uint64_t>(std::chrono::nanoseconds(options_.quarantine).count());
-  for (const auto& [address, until] : quarantined_) {
-    // `until` may lie within the first seconds after boot, less than a quarantine from zero.
-    const uint64_t at_ns = until > rest_ns ? until - rest_ns : 0;
-    payloads.push_back(encode(QuarantineRecord{address, options_.clock.boot_id, at_ns}));
-  }
-  payloads.push_back(encode(cursor));  // last: reservations move the cursor too
+  for (const auto& [address, since] : quarantined_)
+    payloads.push_back(encode(QuarantineRecord{address, {options_.clock.boot_id, since}}));
+  // Last, because reservations move the cursor too.
+  CursorRecord cursor{{}, last_endpoint_, {options_.clock.boot_id, options_.clock.now_ns()}};
+  for (const auto& [family, address] : last_address_) cursor.last_addresses.push_back(address);
+  payloads.push_back(encode(cursor));
   // The old journal stays in force: nothing is lost, it only grows until the disk has room again.
   if (Result<void> done = journal_->rewrite(payloads); !done) spdlog::warn("{}", done.error().text());
 }

@@ -22,7 +22,7 @@ namespace fairlead::control {
 // A clock that never goes back within one boot, and the name of that boot.
 struct IpamClock {
   std::string boot_id;
-  std::function<uint64_t()> now_ns;
+  std::function<int64_t()> now_ns;
 
   [[nodiscard]] static IpamClock system();  // CLOCK_BOOTTIME, /proc/sys/kernel/random/boot_id
 };
@@ -99,20 +99,23 @@ class Ipam {
 
  private:
   explicit Ipam(IpamOptions options);
-  [[nodiscard]] Result<void> replay(std::string_view payload);
+  struct Earlier;  // what replay learns of earlier boots
+  [[nodiscard]] Result<void> replay(std::string_view payload, Earlier& earlier);
+  void carry_over(const Earlier& earlier);
   [[nodiscard]] Result<void> append_and_unlock(std::unique_lock<std::mutex>& lock, const std::string& payload,
                                                const std::function<void()>& change);
   void hold(Attachment attachment);
-  void let_go(const AttachmentKey& key, uint64_t until_ns);
+  void let_go(const AttachmentKey& key, int64_t since_ns);
   void end_quarantines();
   void compact_if_due();
+  void compact();
   [[nodiscard]] bool is_taken(const core::IpAddress& address) const;
   [[nodiscard]] Result<core::IpAddress> choose(core::Family family);
   [[nodiscard]] Result<core::EndpointId> choose_endpoint() const;
   [[nodiscard]] Result<std::string> choose_host_interface(const AttachmentKey& key) const;
   [[nodiscard]] Error exhausted(core::Family family) const;
   [[nodiscard]] PoolUsage usage_of(const AddressPool& pool) const;
-  [[nodiscard]] uint64_t rest_until(const std::string& boot_id, uint64_t released_ns) const;
+  [[nodiscard]] int64_t rest_ns() const;
 
   const IpamOptions options_;
   std::unique_ptr<Journal> journal_;
@@ -121,7 +124,7 @@ class Ipam {
   std::vector<AddressPool> pools_;
   std::map<AttachmentKey, Attachment> held_;
   std::map<core::IpAddress, AttachmentKey> holder_;
-  std::map<core::IpAddress, uint64_t> quarantined_;  // until, clock ns
+  std::map<core::IpAddress, int64_t> quarantined_;  // since, clock ns; ends rest_ns() later
   std::set<core::EndpointId> endpoints_;
   std::map<std::string, AttachmentKey> host_interfaces_;
   std::map<core::Family, core::IpAddress> last_address_;  // handed out last: where the round goes on

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
@@ -31,20 +30,22 @@ constexpr std::array<uint32_t, 256> make_crc_table() {
 
 constexpr std::array<uint32_t, 256> kCrcTable = make_crc_table();
 
+// Written and compared as text: another spelling of the same number is damage too.
+std::string checksum_of(std::string_view payload) {
+  char text[kChecksumLength + 1];
+  std::snprintf(text, sizeof text, "%08x", crc32c(payload));
+  return text;
+}
+
 std::string line_of(std::string_view payload) {
-  char checksum[kChecksumLength + 2];
-  std::snprintf(checksum, sizeof checksum, "%08x ", crc32c(payload));
-  std::string line(checksum);
+  std::string line = checksum_of(payload) + " ";
   line.append(payload).push_back('\n');
   return line;
 }
 
 bool checksum_matches(std::string_view line) {
-  if (line.size() < kChecksumLength + 1 || line[kChecksumLength] != ' ') return false;
-  uint32_t wanted = 0;
-  const char* end = line.data() + kChecksumLength;
-  const auto [rest, error] = std::from_chars(line.data(), end, wanted, 16);
-  return error == std::errc() && rest == end && crc32c(line.substr(kChecksumLength + 1)) == wanted;
+  return line.size() > kChecksumLength && line[kChecksumLength] == ' ' &&
+         line.substr(0, kChecksumLength) == checksum_of(line.substr(kChecksumLength + 1));
 }
 
 Error cannot(const std::string& code, const std::string& doing, const std::string& fix) {

@@ -40,18 +40,21 @@ struct Encoder {
     return {{"op", "release"},
             {"container", record.key.container_id},
             {"interface", record.key.interface},
-            {"boot", record.boot_id},
-            {"at_ns", record.at_ns}};
+            {"boot", record.when.boot_id},
+            {"at_ns", record.when.at_ns}};
   }
   json operator()(const QuarantineRecord& record) const {
     return {{"op", "quarantine"},
             {"address", record.address.text()},
-            {"boot", record.boot_id},
-            {"at_ns", record.at_ns}};
+            {"boot", record.since.boot_id},
+            {"at_ns", record.since.at_ns}};
   }
   json operator()(const CursorRecord& record) const {
-    return {
-        {"op", "cursor"}, {"addresses", texts_of(record.last_addresses)}, {"endpoint", record.last_endpoint}};
+    return {{"op", "cursor"},
+            {"addresses", texts_of(record.last_addresses)},
+            {"endpoint", record.last_endpoint},
+            {"boot", record.written.boot_id},
+            {"at_ns", record.written.at_ns}};
   }
 };
 
@@ -88,18 +91,19 @@ Attachment attachment_at(const json& object) {
   return a;
 }
 
+Moment moment_at(const json& object) {
+  return {object.at("boot").get<std::string>(), object.at("at_ns").get<int64_t>()};
+}
+
 IpamRecord record_at(const json& object) {
   const std::string op = object.at("op").get<std::string>();
   if (op == "reserve") return ReserveRecord{attachment_at(object)};
   if (op == "commit") return CommitRecord{key_at(object)};
-  if (op == "release")
-    return ReleaseRecord{key_at(object), object.at("boot").get<std::string>(),
-                         object.at("at_ns").get<uint64_t>()};
-  if (op == "quarantine")
-    return QuarantineRecord{address_at(object.at("address")), object.at("boot").get<std::string>(),
-                            object.at("at_ns").get<uint64_t>()};
+  if (op == "release") return ReleaseRecord{key_at(object), moment_at(object)};
+  if (op == "quarantine") return QuarantineRecord{address_at(object.at("address")), moment_at(object)};
   if (op == "cursor")
-    return CursorRecord{addresses_at(object.at("addresses")), object.at("endpoint").get<core::EndpointId>()};
+    return CursorRecord{addresses_at(object.at("addresses")), object.at("endpoint").get<core::EndpointId>(),
+                        moment_at(object)};
   throw std::invalid_argument("unknown op " + op);
 }
 

@@ -14,25 +14,30 @@ namespace fairlead::control {
 
 inline constexpr const char* kIpamFormat = R"({"format":"fairlead-ipam","version":1})";
 
-struct ReserveRecord {
+// A moment of one boot. May lie before its beginning (negative): a rest carried over from an earlier boot.
+struct Moment {
+  std::string boot_id;
+  int64_t at_ns = 0;
+};
+
+struct ReserveRecord {  // op reserve; `committed` only in a rewritten journal
   Attachment attachment;
-};  // op reserve; `committed` only in a rewritten journal
-struct CommitRecord {
+};
+struct CommitRecord {  // op commit
   AttachmentKey key;
-};                      // op commit
+};
 struct ReleaseRecord {  // op release
   AttachmentKey key;
-  std::string boot_id;
-  uint64_t at_ns = 0;
+  Moment when;
 };
 struct QuarantineRecord {  // op quarantine; only in a rewritten journal
   core::IpAddress address;
-  std::string boot_id;
-  uint64_t at_ns = 0;
+  Moment since;
 };
 struct CursorRecord {  // op cursor; only in a rewritten journal
   std::vector<core::IpAddress> last_addresses;
   core::EndpointId last_endpoint = 0;
+  Moment written;
 };
 using IpamRecord = std::variant<ReserveRecord, CommitRecord, ReleaseRecord, QuarantineRecord, CursorRecord>;
 

@@ -74,7 +74,7 @@ class IpamTest : public ::testing::Test {
 
   std::filesystem::path directory_;
   std::string boot_id_ = "boot-1";
-  uint64_t now_ns_ = 1'000'000'000'000;
+  int64_t now_ns_ = 1'000'000'000'000;
 };
 
 }  // namespace fairlead::control
