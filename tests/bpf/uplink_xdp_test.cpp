@@ -1,0 +1,184 @@
+#include "bpf/uplink_xdp.skel.h"
+#include "tests/bpf/program_test.hpp"
+
+#include <linux/if_xdp.h>
+#include <sys/socket.h>
+
+namespace fairlead::test {
+namespace {
+
+constexpr Mac kNodeMac{0x02, 0, 0, 0, 0, 1};
+constexpr Mac kFabricMac{0x02, 0, 0, 0, 0, 2};
+constexpr Ipv4 kNode4{192, 0, 2, 1};
+constexpr Ipv4 kPeerNode4{192, 0, 2, 2};
+constexpr unsigned kVxlan = 4789;
+
+const Ipv6 kNode6 = address6(0x2001, 1);
+const Ipv6 kPeerNode6 = address6(0x2001, 2);
+
+class UplinkXdp : public ProgramTest {
+ protected:
+  void SetUp() override {
+    ProgramTest::SetUp();
+    if (IsSkipped()) return;
+    skeleton_ = uplink_xdp_bpf__open_and_load();
+    ASSERT_NE(skeleton_, nullptr) << strerror(errno);
+    const __u32 first = 0;
+    put(skeleton_->maps.uplink_config, &first, uplink_config_value{to_be16(kVxlan), {}});
+    add4(kNode4, 32, FL_UPLINK_VTEP);
+    add4({10, 1, 0, 0}, 24, FL_UPLINK_PODS);
+    add6(kNode6, 128, FL_UPLINK_VTEP);
+    add6(address6(0xfd01, 0), 64, FL_UPLINK_PODS);
+    connect_socket(0);
+  }
+  void TearDown() override {
+    if (socket_ >= 0) close(socket_);
+    if (skeleton_ != nullptr) uplink_xdp_bpf__destroy(skeleton_);
+  }
+
+  void add4(const Ipv4& address, unsigned length, fl_uplink_kind kind) {
+    uplink_ipv4_key key{};
+    key.prefix_length = length;
+    std::memcpy(&key.address, address.data(), 4);
+    put(skeleton_->maps.uplink_ipv4, &key, uplink_value{kind});
+  }
+  void add6(const Ipv6& address, unsigned length, fl_uplink_kind kind) {
+    uplink_ipv6_key key{};
+    key.prefix_length = length;
+    std::memcpy(&key.address, address.data(), 16);
+    put(skeleton_->maps.uplink_ipv6, &key, uplink_value{kind});
+  }
+
+  // An AF_XDP socket with a receive ring is all the map wants to see.
+  void connect_socket(__u32 queue) {
+    socket_ = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+    ASSERT_GE(socket_, 0) << strerror(errno);
+    const int entries = 64;
+    ASSERT_EQ(setsockopt(socket_, SOL_XDP, XDP_RX_RING, &entries, sizeof(entries)), 0) << strerror(errno);
+    put(skeleton_->maps.xsks_map, &queue, socket_);
+  }
+
+  void expect(xdp_action action, const Bytes& frame, const char* what) {
+    const Tally before = tally(skeleton_->maps.hook_counters, FL_HOOK_UPLINK);
+    const Run result = run(skeleton_->progs.uplink_xdp, frame);
+    const Tally after = tally(skeleton_->maps.hook_counters, FL_HOOK_UPLINK);
+    EXPECT_EQ(result.action, static_cast<unsigned>(action)) << what;
+    EXPECT_EQ(result.frame, frame) << what << ": the program never changes a byte";
+    EXPECT_EQ(after.out, before.out + (action == XDP_REDIRECT)) << what;
+    EXPECT_EQ(after.passed, before.passed + (action == XDP_PASS)) << what;
+  }
+
+  static Bytes in4(const Bytes& packet) { return ethernet(kNodeMac, kFabricMac, 0x0800, packet); }
+  static Bytes in6(const Bytes& packet) { return ethernet(kNodeMac, kFabricMac, 0x86dd, packet); }
+
+  uplink_xdp_bpf* skeleton_ = nullptr;
+  int socket_ = -1;
+};
+
+TEST_F(UplinkXdp, StaysWithinTheVerifiersBudget) {
+  expect_verifiable(skeleton_->progs.uplink_xdp);
+}
+
+TEST_F(UplinkXdp, TunnelPacketsToUsAreOurs) {
+  expect(XDP_REDIRECT, in4(ipv4(kPeerNode4, kNode4, udp(50000, kVxlan))), "VXLAN over IPv4");
+  expect(XDP_REDIRECT, in6(ipv6(kPeerNode6, kNode6, udp(50000, kVxlan))), "VXLAN over IPv6");
+  expect(XDP_REDIRECT, in4(ipv4(kPeerNode4, kNode4, udp(50000, kVxlan), {17, 0, 12})), "with IPv4 options");
+  expect(XDP_REDIRECT, in4(ipv4(kPeerNode4, kNode4, udp(50000, kVxlan), {17, 0, 40})),
+         "with as many as there may be");
+  expect(XDP_REDIRECT, in4(ipv4(kPeerNode4, kNode4, udp(50000, kVxlan), {17, 0x4000, 0})), "with DF");
+}
+
+TEST_F(UplinkXdp, TunnelPacketsToOthersAreNot) {
+  expect(XDP_PASS, in4(ipv4(kNode4, kPeerNode4, udp(50000, kVxlan))), "to another node");
+  expect(XDP_PASS, in6(ipv6(kNode6, kPeerNode6, udp(50000, kVxlan))), "to another node, IPv6");
+  expect(XDP_PASS, in4(ipv4(kPeerNode4, kNode4, udp(kVxlan, 53))), "from the tunnel port, not to it");
+  expect(XDP_PASS, in6(ipv6(kPeerNode6, kNode6, udp(kVxlan, 4788))), "another port, IPv6");
+  expect(XDP_PASS, in4(ipv4(kPeerNode4, kNode4, udp(50000, kVxlan), {6, 0, 0})), "TCP with that number");
+  expect(XDP_PASS, in6(ipv6(kPeerNode6, kNode6, udp(50000, kVxlan), 6)), "TCP with that number, IPv6");
+}
+
+TEST_F(UplinkXdp, FragmentsOfTunnelPacketsAreTheKernels) {
+  expect(XDP_PASS, in4(ipv4(kPeerNode4, kNode4, udp(50000, kVxlan), {17, 0x2000, 0})), "first fragment");
+  expect(XDP_PASS, in4(ipv4(kPeerNode4, kNode4, udp(50000, kVxlan), {17, 0x2010, 0})), "middle fragment");
+  expect(XDP_PASS, in4(ipv4(kPeerNode4, kNode4, udp(50000, kVxlan), {17, 0x0010, 0})), "last fragment");
+  Bytes fragment{17, 0, 0, 1, 0, 0, 0, 9};
+  append(fragment, udp(50000, kVxlan));
+  expect(XDP_PASS, in6(ipv6(kPeerNode6, kNode6, fragment, 44)), "IPv6 fragment");
+}
+
+TEST_F(UplinkXdp, PacketsToLocalPodsAreOurs) {
+  expect(XDP_REDIRECT, in4(ipv4({10, 1, 1, 2}, {10, 1, 0, 2}, udp(1, 2))), "UDP");
+  expect(XDP_REDIRECT, in4(ipv4({10, 1, 1, 2}, {10, 1, 0, 0}, udp(1, 2))), "first address");
+  expect(XDP_REDIRECT, in4(ipv4({10, 1, 1, 2}, {10, 1, 0, 255}, Bytes{}, {1, 0, 0})),
+         "last address, header only");
+  expect(XDP_REDIRECT, in4(ipv4({10, 1, 1, 2}, {10, 1, 0, 2}, udp(1, 2), {6, 0x2010, 8})),
+         "fragment with options");
+  expect(XDP_REDIRECT, in6(ipv6(address6(0xfd02, 2), address6(0xfd01, 2), udp(1, 2))), "IPv6");
+  expect(XDP_REDIRECT, in6(ipv6(address6(0xfd02, 2), address6(0xfd01, 2), Bytes(16, 0), 44)),
+         "IPv6 fragment");
+  expect(XDP_PASS, in4(ipv4({10, 1, 1, 2}, {10, 1, 1, 0}, udp(1, 2))), "one above");
+  expect(XDP_PASS, in4(ipv4({10, 1, 1, 2}, {10, 0, 255, 255}, udp(1, 2))), "one below");
+  expect(XDP_PASS, in6(ipv6(address6(0xfd01, 2), address6(0xfd02, 2), udp(1, 2))), "IPv6, another node's");
+}
+
+TEST_F(UplinkXdp, TheLongerPrefixDecides) {
+  add4({10, 1, 0, 7}, 32, FL_UPLINK_VTEP);  // a tunnel end inside the pod CIDR
+  expect(XDP_REDIRECT, in4(ipv4(kPeerNode4, {10, 1, 0, 7}, udp(50000, kVxlan))), "tunnel");
+  expect(XDP_PASS, in4(ipv4(kPeerNode4, {10, 1, 0, 7}, udp(50000, 22))), "not tunnel");
+}
+
+TEST_F(UplinkXdp, TheRestIsTheKernels) {
+  expect(XDP_PASS, in4(ipv4(kPeerNode4, kNode4, Bytes(20, 0), {6, 0, 0})), "SSH");
+  expect(XDP_PASS, in4(ipv4(kPeerNode4, kNode4, Bytes(8, 0), {1, 0, 0})), "ping");
+  expect(XDP_PASS, ethernet(kBroadcast, kFabricMac, 0x0806, Bytes(28, 0)), "ARP");
+  expect(XDP_PASS, in6(ipv6(kPeerNode6, address6(0xff02, 1), Bytes(24, 0), 58)), "neighbour discovery");
+  expect(XDP_PASS, in6(ipv6(kPeerNode6, kNode6, Bytes(24, 0), 58)), "ICMPv6 to the node");
+  expect(XDP_PASS, ethernet(kNodeMac, kFabricMac, 0x88cc, Bytes(60, 0)), "LLDP");
+  Bytes tagged{0x00, 0x05, 0x08, 0x00};
+  append(tagged, ipv4({10, 1, 1, 2}, {10, 1, 0, 2}, udp(1, 2)));
+  expect(XDP_PASS, ethernet(kNodeMac, kFabricMac, 0x8100, tagged), "VLAN: the VLAN device's business");
+}
+
+TEST_F(UplinkXdp, EveryTruncationPasses) {
+  const Bytes four = in4(ipv4(kPeerNode4, kNode4, udp(50000, kVxlan, 0), {17, 0, 8}));
+  for (size_t length = 14; length < four.size(); ++length) {
+    expect(XDP_PASS, Bytes(four.begin(), four.begin() + static_cast<long>(length)), "truncated IPv4");
+  }
+  expect(XDP_REDIRECT, four, "whole IPv4");
+  const Bytes six = in6(ipv6(kPeerNode6, kNode6, udp(50000, kVxlan, 0)));
+  for (size_t length = 14; length < six.size(); ++length) {
+    expect(XDP_PASS, Bytes(six.begin(), six.begin() + static_cast<long>(length)), "truncated IPv6");
+  }
+  expect(XDP_REDIRECT, six, "whole IPv6");
+}
+
+TEST_F(UplinkXdp, InconsistentHeadersPass) {
+  Bytes short_header = ipv4(kPeerNode4, kNode4, udp(50000, kVxlan));
+  short_header[0] = 0x44;
+  expect(XDP_PASS, in4(short_header), "header length below 20");
+  Bytes wrong_version = ipv4(kPeerNode4, kNode4, udp(50000, kVxlan));
+  wrong_version[0] = 0x65;
+  expect(XDP_PASS, in4(wrong_version), "version 6 in an IPv4 frame");
+  Bytes wrong_version6 = ipv6(kPeerNode6, kNode6, udp(50000, kVxlan));
+  wrong_version6[0] = 0x40;
+  expect(XDP_PASS, in6(wrong_version6), "version 4 in an IPv6 frame");
+}
+
+TEST_F(UplinkXdp, WithoutASocketTheKernelGetsItAll) {
+  const __u32 queue = 0;
+  ASSERT_EQ(bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.xsks_map), &queue), 0);
+  expect(XDP_PASS, in4(ipv4(kPeerNode4, kNode4, udp(50000, kVxlan))), "no socket on the queue");
+  connect_socket(5);
+  expect(XDP_PASS, in4(ipv4(kPeerNode4, kNode4, udp(50000, kVxlan))), "a socket on another queue");
+}
+
+TEST_F(UplinkXdp, UnconfiguredItTakesNothing) {
+  uplink_xdp_bpf* bare = uplink_xdp_bpf__open_and_load();
+  ASSERT_NE(bare, nullptr);
+  const Run result = run(bare->progs.uplink_xdp, in4(ipv4(kPeerNode4, kNode4, udp(50000, kVxlan))));
+  EXPECT_EQ(result.action, static_cast<unsigned>(XDP_PASS));
+  uplink_xdp_bpf__destroy(bare);
+}
+
+}  // namespace
+}  // namespace fairlead::test
