@@ -1,8 +1,7 @@
 #include "tests/golden/frame.hpp"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
+#include <arpa/inet.h>
 #include <cctype>
 #include <cstdlib>
 #include <optional>
@@ -32,7 +31,9 @@ struct Layer {
   }
 };
 
-[[noreturn]] void refuse(const std::string& what) { throw std::invalid_argument(what); }
+[[noreturn]] void refuse(const std::string& what) {
+  throw std::invalid_argument(what);
+}
 
 std::vector<Layer> parse_layers(std::string_view text) {
   std::vector<Layer> layers;
@@ -104,14 +105,15 @@ std::pair<std::string, std::string> arrow(const Layer& layer) {
 
 // What the next layer is called in an EtherType and in an IP protocol field.
 uint32_t ethertype_of(const std::string& name) {
-  static const std::map<std::string, uint32_t> table{{"ip4", 0x0800}, {"ip6", 0x86dd}, {"arp", 0x0806}, {"vlan", 0x8100}};
+  static const std::map<std::string, uint32_t> table{
+      {"ip4", 0x0800}, {"ip6", 0x86dd}, {"arp", 0x0806}, {"vlan", 0x8100}};
   const auto found = table.find(name);
   return found == table.end() ? 0x88b5 : found->second;
 }
 uint32_t protocol_of(const std::string& name) {
   static const std::map<std::string, uint32_t> table{
-      {"icmp", 1}, {"tcp", 6},     {"udp", 17},  {"icmp6", 58}, {"sctp", 132}, {"hbh", 0},
-      {"rh", 43},  {"frag", 44},   {"ah", 51},   {"dstopt", 60}, {"ip4", 4},   {"ip6", 41}};
+      {"icmp", 1}, {"tcp", 6},   {"udp", 17}, {"icmp6", 58},  {"sctp", 132}, {"hbh", 0},
+      {"rh", 43},  {"frag", 44}, {"ah", 51},  {"dstopt", 60}, {"ip4", 4},    {"ip6", 41}};
   const auto found = table.find(name);
   return found == table.end() ? 253 : found->second;
 }
@@ -122,7 +124,8 @@ struct Pseudo {
 
 class Builder {
  public:
-  Builder(std::vector<Layer> layers, const std::map<std::string, std::string>& macs) : layers_(std::move(layers)), macs_(macs) {}
+  Builder(std::vector<Layer> layers, const std::map<std::string, std::string>& macs)
+      : layers_(std::move(layers)), macs_(macs) {}
 
   Frame build() {
     std::optional<size_t> cut;
@@ -174,7 +177,8 @@ class Builder {
     const std::string& n = what.name;
     if (n == "eth") {
       const auto [source, destination] = arrow(what);
-      for (const Bytes& address : {mac(destination), mac(source)}) b.insert(b.end(), address.begin(), address.end());
+      for (const Bytes& address : {mac(destination), mac(source)})
+        b.insert(b.end(), address.begin(), address.end());
       put16(b, what.number("type", ethertype_of(next)));
     } else if (n == "vlan") {
       put16(b, static_cast<uint32_t>(std::strtoul(what.words.at(0).c_str(), nullptr, 0)));
@@ -191,16 +195,40 @@ class Builder {
       b.push_back(static_cast<uint8_t>(what.number("hl", 64)));
       b.insert(b.end(), pseudo.source.begin(), pseudo.source.end());
       b.insert(b.end(), pseudo.destination.begin(), pseudo.destination.end());
+      out.mask.resize(b.size(), 0xff);
+      if (what.any("tc")) {
+        out.mask[0] = 0xf0;
+        out.mask[1] = 0x0f;
+      }
+      if (what.any("hl")) out.mask[7] = 0;
+      if (what.any("fl")) {
+        out.mask[1] &= 0xf0;
+        out.mask[2] = out.mask[3] = 0;
+      }
     } else if (n == "hbh" || n == "dstopt") {
       const uint32_t units = what.number("len", 0);
-      b = {static_cast<uint8_t>(what.number("nh", protocol_of(next))), static_cast<uint8_t>(units), 1, 4, 0, 0, 0, 0};
+      b = {static_cast<uint8_t>(what.number("nh", protocol_of(next))),
+           static_cast<uint8_t>(units),
+           1,
+           4,
+           0,
+           0,
+           0,
+           0};
       const size_t real = what.number("real", units);
       for (size_t unit = 0; unit < real; ++unit) {
         const Bytes padding{1, 6, 0, 0, 0, 0, 0, 0};
         b.insert(b.end(), padding.begin(), padding.end());
       }
     } else if (n == "rh") {
-      b = {static_cast<uint8_t>(what.number("nh", protocol_of(next))), 0, static_cast<uint8_t>(what.number("type", 0)), 0, 0, 0, 0, 0};
+      b = {static_cast<uint8_t>(what.number("nh", protocol_of(next))),
+           0,
+           static_cast<uint8_t>(what.number("type", 0)),
+           0,
+           0,
+           0,
+           0,
+           0};
     } else if (n == "frag") {
       b = {static_cast<uint8_t>(what.number("nh", protocol_of(next))), 0};
       put16(b, (what.number("off", 0) & 0xfff8) | (what.has("mf") ? 1 : 0));
@@ -223,10 +251,12 @@ class Builder {
       checksum(what, payload, n == "icmp" ? nullptr : &pseudo, 58, 2, out);
     } else if (n == "vxlan") {
       b = {static_cast<uint8_t>(what.number("flags", 0x08)), 0, 0, 0};
-      put32(b, static_cast<uint32_t>(std::strtoul(what.words.at(0).c_str(), nullptr, 0)) << 8 | what.number("reserved", 0));
+      put32(b, static_cast<uint32_t>(std::strtoul(what.words.at(0).c_str(), nullptr, 0)) << 8 |
+                   what.number("reserved", 0));
     } else if (n == "geneve") {
       const uint32_t words = what.number("optlen", 0);
-      b = {static_cast<uint8_t>((what.number("ver", 0) << 6) | words), static_cast<uint8_t>(what.has("critical") ? 0x40 : 0)};
+      b = {static_cast<uint8_t>((what.number("ver", 0) << 6) | words),
+           static_cast<uint8_t>(what.has("critical") ? 0x40 : 0)};
       put16(b, what.number("type", 0x6558));
       put32(b, static_cast<uint32_t>(std::strtoul(what.words.at(0).c_str(), nullptr, 0)) << 8);
       // One option of class 0x0103 that fills the space.
@@ -253,7 +283,8 @@ class Builder {
     return out;
   }
 
-  static void ipv4(const Layer& what, const std::string& next, const Bytes& payload, const Pseudo& pseudo, Frame& out) {
+  static void ipv4(const Layer& what, const std::string& next, const Bytes& payload, const Pseudo& pseudo,
+                   Frame& out) {
     Bytes& b = out.bytes;
     Bytes options;
     if (what.has("opts")) {
@@ -281,6 +312,8 @@ class Builder {
       out.mask[4] = out.mask[5] = out.mask[10] = out.mask[11] = 0;
     }
     if (what.any("csum")) out.mask[10] = out.mask[11] = 0;
+    if (what.any("tos")) out.mask[1] = out.mask[10] = out.mask[11] = 0;
+    if (what.any("ttl")) out.mask[8] = out.mask[10] = out.mask[11] = 0;
   }
 
   static void transport(const Layer& what, const Bytes& payload, const Pseudo& pseudo, Frame& out) {
@@ -291,7 +324,7 @@ class Builder {
     if (what.name == "udp") {
       put16(b, what.number("len", static_cast<uint32_t>(8 + payload.size())));
       put16(b, 0);
-      if (!(what.has("csum") && what.values.at("csum") == "0")) checksum(what, payload, &pseudo, 17, 6, out);
+      checksum(what, payload, &pseudo, 17, 6, out);
     } else if (what.name == "tcp") {
       put32(b, what.number("seq", 1000));
       put32(b, what.number("ack", 0));
@@ -311,18 +344,20 @@ class Builder {
     if (source == "*") out.mask[0] = out.mask[1] = 0;
   }
 
-  static void checksum(const Layer& what, const Bytes& payload, const Pseudo* pseudo, uint32_t protocol, size_t at, Frame& out) {
+  static void checksum(const Layer& what, const Bytes& payload, const Pseudo* pseudo, uint32_t protocol,
+                       size_t at, Frame& out) {
     Bytes whole = out.bytes;
     whole.insert(whole.end(), payload.begin(), payload.end());
     uint32_t sum = 0;
     if (pseudo != nullptr && !pseudo->source.empty()) {
       sum = partial_sum(pseudo->source.data(), pseudo->source.size(), sum);
       sum = partial_sum(pseudo->destination.data(), pseudo->destination.size(), sum);
-      sum += protocol + static_cast<uint32_t>(whole.size() & 0xffff) + static_cast<uint32_t>(whole.size() >> 16);
+      sum +=
+          protocol + static_cast<uint32_t>(whole.size() & 0xffff) + static_cast<uint32_t>(whole.size() >> 16);
     }
     uint32_t value = internet_checksum(whole.data(), whole.size(), sum);
     if (what.name == "udp" && value == 0) value = 0xffff;
-    set16(out.bytes, at, value ^ (what.bad("csum") ? 0x0101u : 0));
+    set16(out.bytes, at, what.number("csum", value ^ (what.bad("csum") ? 0x0101u : 0)));
     out.mask.resize(out.bytes.size(), 0xff);
     if (what.any("csum")) out.mask[at] = out.mask[at + 1] = 0;
   }
@@ -342,7 +377,8 @@ bool Frame::matches(const Bytes& other) const {
 }
 
 std::string Frame::difference(const Bytes& other) const {
-  std::string text = "  wanted " + std::to_string(bytes.size()) + " bytes, got " + std::to_string(other.size()) + "\n";
+  std::string text =
+      "  wanted " + std::to_string(bytes.size()) + " bytes, got " + std::to_string(other.size()) + "\n";
   const size_t longest = std::max(bytes.size(), other.size());
   for (size_t line = 0; line < longest; line += 16) {
     std::string want, got, mark;
@@ -355,7 +391,9 @@ std::string Frame::difference(const Bytes& other) const {
       mark += bad ? "^^ " : "   ";
       differs |= bad;
     }
-    if (differs) text += "  at " + std::to_string(line) + "\n    want " + want + "\n    got  " + got + "\n         " + mark + "\n";
+    if (differs)
+      text += "  at " + std::to_string(line) + "\n    want " + want + "\n    got  " + got + "\n         " +
+              mark + "\n";
   }
   return text;
 }

@@ -43,7 +43,11 @@ std::map<std::string, std::string> World::macs() const {
   if (port_macs.contains(kUplinkPort)) names["self"] = mac_text(port_macs.at(kUplinkPort));
   if (port_macs.contains(kHostPort)) names["host"] = mac_text(port_macs.at(kHostPort));
   for (const WorldEndpoint& endpoint : endpoints) {
-    const Bytes id{0x02, 0x46, 0x4c, static_cast<uint8_t>(endpoint.id >> 16), static_cast<uint8_t>(endpoint.id >> 8),
+    const Bytes id{0x02,
+                   0x46,
+                   0x4c,
+                   static_cast<uint8_t>(endpoint.id >> 16),
+                   static_cast<uint8_t>(endpoint.id >> 8),
                    static_cast<uint8_t>(endpoint.id)};
     names["ep" + std::to_string(endpoint.id)] = mac_text(id);
     names["pod" + std::to_string(endpoint.id)] = mac_text(endpoint.mac);
@@ -55,7 +59,8 @@ std::map<std::string, std::string> World::macs() const {
   }
   for (const WorldRoute& route : underlay) {
     const auto neighbour = neighbours.find(route.gateway);
-    if (!route.gateway.empty() && neighbour != neighbours.end()) names["router"] = mac_text(neighbour->second);
+    if (!route.gateway.empty() && neighbour != neighbours.end())
+      names["router"] = mac_text(neighbour->second);
   }
   return names;
 }
@@ -77,7 +82,9 @@ void read_world_line(World& world, const std::string& line) {
   const auto number = [&](const char* key, uint32_t otherwise) {
     return values.contains(key) ? static_cast<uint32_t>(std::stoul(values[key])) : otherwise;
   };
-  const auto address = [&](const char* key) { return values.contains(key) ? parse_address(values[key]) : Bytes{}; };
+  const auto address = [&](const char* key) {
+    return values.contains(key) ? parse_address(values[key]) : Bytes{};
+  };
   if (verb == "node") {
     if (!words.empty()) world.name = words[0];
     if (values.contains("mode")) world.mode = values["mode"];

@@ -1,16 +1,16 @@
 #pragma once
 
+#include "tests/golden/frame.hpp"
+
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
 
-#include "tests/golden/frame.hpp"
-
 namespace fairlead::golden {
 
-// A node's state as test text, in types of the tests' own: the adapters turn it into what an engine wants, the reference model
-// reads it as it is.
+// A node's state as test text, in types of the tests' own: the adapters turn it into what an engine wants,
+// the reference model reads it as it is.
 
 struct Net {
   Bytes address;  // 4 or 16 bytes
@@ -53,13 +53,14 @@ struct World {
   std::vector<WorldRoute> underlay;
   std::map<Bytes, Bytes> neighbours;  // on the uplink, port 1
 
-  // Names that rows may use for MACs: gw, self, host, ep<ID>, pod<ID>, peer<ID> (its neighbour entry), vtep<ID>, router.
+  // Names that rows may use for MACs: gw, self, host, ep<ID>, pod<ID>, peer<ID> (its neighbour entry),
+  // vtep<ID>, router.
   [[nodiscard]] std::map<std::string, std::string> macs() const;
 };
 
 enum WorldPort : uint32_t { kUplinkPort = 1, kTrunkPort = 2, kHostPort = 3 };
 
-// One line of a `state` block; throws std::invalid_argument with what is wrong.
+// One line of a `world` block; throws std::invalid_argument with what is wrong.
 void read_world_line(World& world, const std::string& line);
 
 }  // namespace fairlead::golden
