@@ -224,12 +224,17 @@ Result<std::string> Ipam::choose_host_interface(const AttachmentKey& key) const 
 PoolUsage Ipam::usage_of(const AddressPool& pool) const {
   PoolUsage usage{pool.cidr(), pool.usable()};
   const core::IpAddress& first = pool.cidr().address;
-  const auto is_ours = [&](const core::IpAddress& address) { return pool.cidr().contains(address); };
-  for (auto it = holder_.lower_bound(first); it != holder_.end() && is_ours(it->first); ++it)
-    usage.held += pool.contains_usable(it->first) ? 1 : 0;
+  // Addresses sort by bytes: one of the other family may stand between two of this CIDR.
+  const auto for_each_inside = [&](const auto& table, const auto& visit) {
+    for (auto it = table.lower_bound(first); it != table.end(); ++it) {
+      if (it->first.family != first.family) continue;
+      if (!pool.cidr().contains(it->first)) break;
+      if (pool.contains_usable(it->first)) visit(it->second);
+    }
+  };
+  for_each_inside(holder_, [&](const AttachmentKey&) { ++usage.held; });
   const int64_t started_before = options_.clock.now_ns() - rest_ns();
-  for (auto it = quarantined_.lower_bound(first); it != quarantined_.end() && is_ours(it->first); ++it)
-    usage.quarantined += it->second > started_before && pool.contains_usable(it->first) ? 1 : 0;
+  for_each_inside(quarantined_, [&](int64_t since) { usage.quarantined += since > started_before ? 1 : 0; });
   return usage;
 }
 
