@@ -50,7 +50,7 @@ inline constexpr uint32_t kFramesMax = 2048;
 // stays without, an outer UDP checksum is computed where the whole had one. `packet` and its bytes are not
 // changed.
 //
-// Errors: MALFORMED_L4 (not the protocol its segment_kind says, no payload, more than kFramesMax), or what
+// Errors: MALFORMED_L4 (not the protocol its segment_kind says, a fragment, more than kFramesMax), or what
 // the parser says about the inner frame, nothing emitted; NO_BUFFER when the sink ran out, after `frames`
 // frames.
 FrameResult segment(const Packet& packet, const FrameSink& sink);
