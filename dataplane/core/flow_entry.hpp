@@ -1,7 +1,7 @@
 #pragma once
 
-#include "dataplane/core/flow_key.hpp"
 #include "dataplane/core/flow_state.hpp"
+#include "dataplane/packet/flow_key.h"
 
 #include <atomic>
 #include <cstddef>
@@ -86,8 +86,8 @@ struct FlowWord {
   Life life = kFree;
   FlowState protocol_state = FlowState::kOneWay;
   FlowOwner owner = FlowOwner::kNone;
-  bool original_swapped = false;  // the original packet's tuple was swapped to normalise it
-  bool reply_swapped = false;     // has_reply_tuple: the reply packet's was
+  bool original_swapped = false;  // the original packet goes FL_FLOW_FROM_HIGH
+  bool reply_swapped = false;     // has_reply_tuple: so does the reply packet, in its own tuple
   bool has_reply_tuple = false;   // the reply has a tuple of its own (address translation)
   uint16_t incarnation = 0;
 
@@ -113,7 +113,7 @@ struct FlowWord {
 // One IPv4 connection: one cache line. The key's words are written once per incarnation, before the index
 // points here.
 struct alignas(64) FlowEntry4 {
-  using Key = FlowKey4;
+  using Key = flow_key4;
   static constexpr size_t kKeyWords = sizeof(Key) / 8;
   static constexpr size_t kAddressWords = 1;  // both addresses of a tuple, in words of 64 bits
 
@@ -126,7 +126,7 @@ static_assert(sizeof(FlowEntry4) == 64);
 
 // One IPv6 connection: two cache lines.
 struct alignas(128) FlowEntry6 {
-  using Key = FlowKey6;
+  using Key = flow_key6;
   static constexpr size_t kKeyWords = sizeof(Key) / 8;
   static constexpr size_t kAddressWords = 4;
 

@@ -5,6 +5,7 @@
 #include "dataplane/core/flow_entry.hpp"
 #include "dataplane/core/flow_quota.hpp"
 #include "dataplane/core/mapped_region.hpp"
+#include "dataplane/packet/flow_hash.h"
 
 #include <atomic>
 #include <cstdint>
@@ -30,7 +31,7 @@ struct FlowHit {
 
 // What the slow path knows about a new connection.
 struct FlowInit {
-  bool swapped = false;  // the key's normalisation swapped this (the original) packet's tuple
+  bool swapped = false;  // this (the original) packet goes FL_FLOW_FROM_HIGH with respect to its key
   FlowState state = FlowState::kOneWay;
   FlowVerdict original;  // of this packet's direction
   FlowVerdict reply;
@@ -101,22 +102,23 @@ class FlowTable {
   [[nodiscard]] uint32_t size() const { return live_.load(std::memory_order_relaxed); }
   [[nodiscard]] size_t memory_bytes() const { return region_.size(); }
 
-  // The hash every other call wants: of the normalised key, with this table's seed.
-  [[nodiscard]] uint32_t hash(const Key& key) const;
+  // The hash every other call wants: of the normalised key, under this table's secret. Any flow of packets
+  // may use it for other purposes (tunnel source port, ECMP), too.
+  [[nodiscard]] uint64_t hash(const Key& key) const;
 
-  // Finds `count` (<= 64) tuples; `swapped[i]` says that normalising swapped packet i. Misses get id 0.
-  void lookup_burst(const Key* keys, const uint32_t* hashes, const bool* swapped, uint32_t count,
+  // Finds `count` (<= 64) tuples; `swapped[i]`: packet i goes FL_FLOW_FROM_HIGH. Misses get id 0.
+  void lookup_burst(const Key* keys, const uint64_t* hashes, const bool* swapped, uint32_t count,
                     FlowHit* hits) const;
-  [[nodiscard]] FlowHit lookup(const Key& key, uint32_t hash, bool swapped) const;
+  [[nodiscard]] FlowHit lookup(const Key& key, uint64_t hash, bool swapped) const;
 
   [[nodiscard]] FlowBody& body(FlowId id) const { return entries_[id].body; }
 
   // Adds a connection; of several concurrent inserts of one tuple exactly one gets kInserted.
   // Full: the oldest evictable entry of a bounded sample goes first.
-  [[nodiscard]] InsertResult insert(const Key& key, uint32_t hash, const FlowInit& init);
+  [[nodiscard]] InsertResult insert(const Key& key, uint64_t hash, const FlowInit& init);
   // Lets the entry also be found by the reply's own tuple. False: another entry has it (choose another port),
   // or no room.
-  [[nodiscard]] bool add_reply_tuple(FlowId id, const Key& key, uint32_t hash, bool swapped);
+  [[nodiscard]] bool add_reply_tuple(FlowId id, const Key& key, uint64_t hash, bool swapped);
   // Takes the connection out. False: somebody else did (or is doing) so.
   bool erase(FlowId id);
 
@@ -152,6 +154,7 @@ class FlowTable {
   Epoch& epoch_;
   FlowQuota& quota_;
   FlowTimeouts timeouts_;
+  flow_secret secret_{};
   MappedRegion region_;
   uint64_t seed_ = 0;
   std::string note_;
