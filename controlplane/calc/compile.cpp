@@ -17,7 +17,8 @@ using core::Prefix;
 constexpr uint16_t kOverheadIpv4 = 14 + 8 + 8 + 20;
 constexpr uint16_t kOverheadIpv6 = 14 + 8 + 8 + 40;
 
-constexpr uint16_t kMinimumMtu = 1280;  // RFC 8200 section 5
+constexpr uint16_t kSmallestMtu = 576;      // RFC 791: what every host must take
+constexpr uint16_t kSmallestWanted = 1280;  // RFC 8200 section 5, and the schema's lower bound
 
 IpAddress of_family(const std::vector<IpAddress>& addresses, core::Family family) {
   const auto found = std::find_if(addresses.begin(), addresses.end(),
@@ -141,19 +142,35 @@ class Compiler {
     peer.vtep = can_four ? four : six;
     peer.alternate_vtep = can_four ? six : four;
     peer.vtep_mac = node.vtep_mac.value_or(core::default_vtep_mac(peer.vtep));
-    // Pods of a family that the underlay lacks are sent to the same neighbour by the other family's address.
-    peer.next_hop4 = can_four ? four : six;
-    peer.next_hop6 = can_six ? six : four;
+    if (can_four) peer.next_hop4 = four;
+    if (can_six) peer.next_hop6 = six;
     peer.transport = transport(peer);
     return true;
+  }
+
+  static const IpAddress& next_hop(const core::Peer& peer, const Prefix& prefix) {
+    return prefix.address.is_ipv4() ? peer.next_hop4 : peer.next_hop6;
+  }
+
+  // A range of a family that the two nodes do not share can be encapsulated but not routed.
+  void route(const core::Peer& peer) {
+    for (const Prefix& prefix : peer.pod_cidrs) {
+      if (peer.transport == core::Transport::kRouted && !next_hop(peer, prefix)) {
+        refuse("FL1031", "node/" + peer.node, "status.addresses",
+               "mode Routed: " + prefix.text() + " needs an " + (prefix.address.is_ipv4() ? "IPv4" : "IPv6") +
+                   " InternalIP on both nodes");
+        continue;
+      }
+      out_.state.routes[prefix] = {core::RouteKind::kPeer, peer.id};
+    }
   }
 
   core::Transport transport(const core::Peer& peer) const {
     if (intent_.network.mode == Mode::kOverlay) return core::Transport::kOverlay;
     if (intent_.network.mode == Mode::kRouted) return core::Transport::kRouted;
     const auto is_on_link = [&](const IpAddress& address) {
-      return std::any_of(intent_.host.on_link.begin(), intent_.host.on_link.end(),
-                         [&](const Prefix& link) { return link.contains(address); });
+      return address && std::any_of(intent_.host.on_link.begin(), intent_.host.on_link.end(),
+                                    [&](const Prefix& link) { return link.contains(address); });
     };
     for (const Prefix& prefix : peer.pod_cidrs) {
       if (!is_on_link(prefix.address.is_ipv4() ? peer.next_hop4 : peer.next_hop6))
@@ -237,7 +254,7 @@ class Compiler {
     if (intent_.network.mode == Mode::kOverlay) {
       overhead = std::max(overhead, s.vtep4 || !s.vtep6 ? kOverheadIpv4 : kOverheadIpv6);
     }
-    const auto room = static_cast<uint16_t>(std::max<int>(s.uplink_mtu - overhead, kMinimumMtu));
+    const auto room = static_cast<uint16_t>(std::max<int>(s.uplink_mtu - overhead, kSmallestMtu));
     s.pod_mtu = room;
     const uint16_t wanted = intent_.network.mtu;
     if (wanted == 0) return;
@@ -248,8 +265,8 @@ class Compiler {
     refuse("FL1042", "clusternetwork/default", "spec.overlay.mtu",
            std::to_string(wanted) + " does not fit uplink " + intent_.host.uplink + ": its MTU " +
                std::to_string(s.uplink_mtu) + " minus tunnel " + std::to_string(overhead) + " allows " +
-               std::to_string(kMinimumMtu) + ".." + std::to_string(room) + "; " + std::to_string(room) +
-               " is in use");
+               std::to_string(std::min(kSmallestWanted, room)) + ".." + std::to_string(room) + "; " +
+               std::to_string(room) + " is in use");
   }
 
   const Intent& intent_;
