@@ -120,8 +120,7 @@ class Compiler {
         refuse("FL1031", "node/" + name, "metadata.name", "more than 65535 nodes");
         continue;
       }
-      for (const Prefix& prefix : peer.pod_cidrs)
-        out_.state.routes[prefix] = {core::RouteKind::kPeer, peer.id};
+      route(peer);
       out_.state.peers.emplace(peer.id, std::move(peer));
     }
   }
@@ -173,8 +172,7 @@ class Compiler {
                                     [&](const Prefix& link) { return link.contains(address); });
     };
     for (const Prefix& prefix : peer.pod_cidrs) {
-      if (!is_on_link(prefix.address.is_ipv4() ? peer.next_hop4 : peer.next_hop6))
-        return core::Transport::kOverlay;
+      if (!is_on_link(next_hop(peer, prefix))) return core::Transport::kOverlay;
     }
     return core::Transport::kRouted;
   }

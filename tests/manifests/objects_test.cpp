@@ -106,9 +106,9 @@ error[FL1008]: c.yaml:7:71: spec.podCIDRs[4]: 10.244.2.0 has no prefix length
     7 |   podCIDRs: [10.244.1.0/24, 10.244.1.128/25, 127.0.0.0/24, 0.0.0.0/0, 10.244.2.0]
       |                                                                       ^^^^^^^^^^
   fix:  write 10.244.2.0/32 for this one address
-error[FL1009]: c.yaml:10:31: status.addresses[0].address: found "192.0.2.010", wanted an IP address
+error[FL1009]: c.yaml:10:33: status.addresses[0].address: found "192.0.2.010", wanted an IP address
    10 |   - {type: InternalIP, address: 192.0.2.010}
-      |                               ^^^^^^^^^^^
+      |                                 ^^^^^^^^^^^
 error[FL1010]: c.yaml:11:5: status.addresses[1].address is missing
    11 |   - {type: InternalIP}
       |     ^
@@ -216,12 +216,15 @@ TEST(NetworkManifest, RangesMayNotOverlap) {
 TEST(Schema, EveryDefaultIsTheOneInForce) {
   const ClusterNetwork fresh;
   for (const Field& field : cluster_network_fields()) {
-    if (field.current != nullptr) EXPECT_EQ(field.current(fresh), field.default_text) << field.path;
+    if (field.current != nullptr) {
+      EXPECT_EQ(field.current(fresh), field.default_text) << field.path;
+    }
     EXPECT_FALSE(field.sentence.empty()) << field.path;
     EXPECT_EQ(find_field(field.path), &field);
     const size_t dot = field.path.rfind('.');
-    if (dot != std::string_view::npos)
+    if (dot != std::string_view::npos) {
       EXPECT_NE(find_field(field.path.substr(0, dot)), nullptr) << field.path;
+    }
   }
 }
 
