@@ -298,7 +298,7 @@ TEST(FinishChecksum, PaddingIsNotSummedUp) {
     s.packet.data = s.frame.data();
     s.packet.length += 9;
     ASSERT_TRUE(finish_checksum(s.packet));
-    s.frame.resize(s.frame.size() - 9);
+    s.frame.erase(s.frame.end() - 9, s.frame.end());
     EXPECT_EQ(check_wire(s.frame).complaint, "");
   }
 }
