@@ -1,6 +1,5 @@
 #include "controlplane/ipam/journal.hpp"
 
-#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -17,18 +16,6 @@ namespace {
 
 constexpr size_t kChecksumLength = 8;
 constexpr size_t kMaxJournalBytes = 256u << 20;
-
-constexpr std::array<uint32_t, 256> make_crc_table() {
-  std::array<uint32_t, 256> table{};
-  for (uint32_t i = 0; i < 256; ++i) {
-    uint32_t value = i;
-    for (int bit = 0; bit < 8; ++bit) value = (value >> 1) ^ ((value & 1u) != 0 ? 0x82f63b78u : 0u);
-    table[i] = value;
-  }
-  return table;
-}
-
-constexpr std::array<uint32_t, 256> kCrcTable = make_crc_table();
 
 // Written and compared as text: another spelling of the same number is damage too.
 std::string checksum_of(std::string_view payload) {
@@ -92,12 +79,6 @@ bool sync_directory(const std::string& directory) {
 }
 
 }  // namespace
-
-uint32_t crc32c(std::string_view bytes) {
-  uint32_t value = ~0u;
-  for (const char c : bytes) value = kCrcTable[(value ^ static_cast<uint8_t>(c)) & 0xffu] ^ (value >> 8);
-  return ~value;
-}
 
 Journal::Journal(std::string directory, std::string name, std::string header)
     : directory_(std::move(directory)), path_(directory_ + "/" + name), header_(std::move(header)) {}

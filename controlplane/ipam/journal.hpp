@@ -1,5 +1,6 @@
 #pragma once
 
+#include "dataplane/base/crc32c.hpp"
 #include "dataplane/base/result.hpp"
 
 #include <condition_variable>
@@ -75,8 +76,5 @@ class Journal {
   bool flushing_ = false;
   bool broken_ = false;
 };
-
-// CRC32C (Castagnoli), the checksum of iSCSI and SCTP (RFC 9260 appendix A).
-[[nodiscard]] uint32_t crc32c(std::string_view bytes);
 
 }  // namespace fairlead::control
