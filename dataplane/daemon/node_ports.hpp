@@ -1,0 +1,29 @@
+#pragma once
+
+#include "dataplane/base/result.hpp"
+#include "dataplane/daemon/options.hpp"
+#include "dataplane/ebpf/hooks.hpp"
+#include "dataplane/engine.hpp"
+#include "dataplane/underlay/mirror.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace fairlead::daemon {
+
+// What a process needs before it touches devices: the named capabilities, and locked memory without a bound
+// for AF_XDP and BPF. Errors: FL2101 names what is missing.
+[[nodiscard]] Result<void> check_privileges();
+
+// A node's ports as they were opened.
+struct NodePorts {
+  std::vector<MirroredPort> mirrored;
+  std::vector<uint32_t> filtered_uplinks;  // those that carry our XDP program
+};
+
+// Opens uplinks, trunk, host port and fast ports on `engine` and points the hooks at the trunk. Refuses an
+// uplink whose XDP program is not ours: it would cut the node off. Errors: FL2102 a device is missing; what
+// engine and hooks say.
+[[nodiscard]] Result<NodePorts> open_ports(const Options& options, Engine& engine, ebpf::Hooks& hooks);
+
+}  // namespace fairlead::daemon

@@ -1,0 +1,80 @@
+#include "dataplane/daemon/underlay_feed.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+namespace fairlead::daemon {
+namespace {
+
+using boost::asio::posix::stream_descriptor;
+
+// The kernel probes a neighbour for about three seconds; asking more often than this tells it nothing new.
+constexpr uint64_t kAskAgainNs = 500'000'000;
+
+}  // namespace
+
+struct UnderlayFeed::Events {
+  explicit Events(boost::asio::io_context& io) : descriptor(io) {}
+  // The descriptor is the mirror's: let go of it without closing.
+  ~Events() {
+    if (descriptor.is_open()) descriptor.release();
+  }
+  stream_descriptor descriptor;
+};
+
+UnderlayFeed::UnderlayFeed(boost::asio::io_context& io, std::unique_ptr<UnderlayMirror> mirror,
+                           Engine& engine)
+    : mirror_(std::move(mirror)), engine_(engine), events_(std::make_unique<Events>(io)) {}
+
+UnderlayFeed::~UnderlayFeed() = default;
+
+Result<void> UnderlayFeed::start() {
+  if (Result<void> set = engine_.set_underlay(mirror_->current()); !set) return set;
+  boost::system::error_code error;
+  events_->descriptor.assign(mirror_->poll_fd(), error);
+  if (error) return Error{"FL2103", "cannot follow the kernel's network events: " + error.message(), ""};
+  follow();
+  return {};
+}
+
+void UnderlayFeed::follow() {
+  events_->descriptor.async_wait(
+      stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
+        if (error) return;  // released: we are being destroyed
+        const Result<bool> changed = mirror_->process_events();
+        if (!changed)
+          spdlog::error("following the kernel's network: {}", changed.error().text());
+        else if (*changed) {
+          if (const Result<void> set = engine_.set_underlay(mirror_->current()); !set) {
+            spdlog::error("the engine does not take the kernel's network: {}", set.error().text());
+          }
+        }
+        follow();
+      });
+}
+
+void UnderlayFeed::resolve_waiting(uint64_t now_ns) {
+  const auto waiting = engine_.unresolved_next_hops();
+  if (waiting.empty()) {
+    asked_.clear();
+    return;
+  }
+  for (const auto& next_hop : waiting) {
+    const auto [row, is_new] = asked_.emplace(next_hop, now_ns);
+    if (!is_new && now_ns - row->second < kAskAgainNs) continue;
+    row->second = now_ns;
+    if (const Result<void> asked = mirror_->resolve(next_hop.first, next_hop.second); !asked && is_new) {
+      spdlog::warn("{}", asked.error().text());
+    }
+  }
+}
+
+void UnderlayFeed::refresh(uint64_t now_ns) {
+  std::erase_if(asked_, [now_ns](const auto& row) { return now_ns - row.second > 10 * kAskAgainNs; });
+  if (const Result<void> done = mirror_->refresh(now_ns); !done) spdlog::warn("{}", done.error().text());
+}
+
+}  // namespace fairlead::daemon
