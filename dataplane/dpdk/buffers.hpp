@@ -1,0 +1,54 @@
+#pragma once
+
+#include "dataplane/base/result.hpp"
+#include "dataplane/core/packet.hpp"
+
+#include <rte_mbuf.h>
+
+#include <cstdint>
+#include <string>
+
+namespace fairlead::dpdk {
+
+// Buffer lengths are 16-bit in DPDK: this is the largest single piece, and it bounds the super-packets of the
+// trunk (kTrunkGsoMaxSize leaves room for headers).
+inline constexpr uint16_t kBigBufferBytes = UINT16_MAX;
+inline constexpr uint16_t kBigFrameMax = kBigBufferBytes - RTE_PKTMBUF_HEADROOM;
+inline constexpr uint16_t kSmallFrameRoom = RTE_MBUF_DEFAULT_DATAROOM;
+
+// A pool of buffers with `frame_room` bytes behind the usual headroom. FL2002 when there is no memory for it.
+[[nodiscard]] Result<rte_mempool*> create_pool(const std::string& name, unsigned count, uint16_t frame_room);
+
+// core::Packet is a view of one contiguous mbuf, which `Packet::buffer` names. These two keep both sides
+// true.
+inline rte_mbuf* mbuf_of(const core::Packet& packet) {
+  return static_cast<rte_mbuf*>(packet.buffer);
+}
+
+inline void view_mbuf(core::Packet& packet, rte_mbuf* mbuf) {
+  packet.buffer = mbuf;
+  packet.data = rte_pktmbuf_mtod(mbuf, uint8_t*);
+  packet.length = mbuf->data_len;
+  packet.headroom = mbuf->data_off;
+  packet.tailroom = static_cast<uint16_t>(mbuf->buf_len - mbuf->data_off - mbuf->data_len);
+}
+
+// Moves the mbuf's data to where the packet's now begins (pushes and pulls change only the packet).
+inline rte_mbuf* sync_mbuf(const core::Packet& packet) {
+  rte_mbuf* mbuf = mbuf_of(packet);
+  mbuf->data_off = static_cast<uint16_t>(packet.data - static_cast<uint8_t*>(mbuf->buf_addr));
+  mbuf->data_len = static_cast<uint16_t>(packet.length);
+  mbuf->pkt_len = packet.length;
+  return mbuf;
+}
+
+inline void free_packet(core::Packet& packet) {
+  rte_pktmbuf_free(mbuf_of(packet));
+  packet.buffer = nullptr;
+}
+
+// A copy of the packet's frame in a fresh buffer of `pool`, with its own headroom; nullptr when the pool is
+// empty or the frame does not fit.
+[[nodiscard]] rte_mbuf* copy_to_pool(const core::Packet& packet, rte_mempool* pool);
+
+}  // namespace fairlead::dpdk
