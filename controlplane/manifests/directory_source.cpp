@@ -96,7 +96,7 @@ bool DirectorySource::drain() {
 }
 
 std::vector<Event> DirectorySource::reload() {
-  scan();
+  if (!scan()) return {};
   merge();
   std::vector<Event> events;
   for (const auto& [key, object] : current_) {
@@ -113,21 +113,25 @@ std::vector<Event> DirectorySource::reload() {
 }
 
 // Looks at the directory; a directory that cannot be read leaves everything as it was.
-void DirectorySource::scan() {
-  const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(directory_.c_str()), ::closedir);
-  if (!listing) {
+bool DirectorySource::scan() {
+  const auto unreadable = [&] {
     directory_problems_ = {
         {.code = "FL1019",
          .file = {},
          .what = "cannot read the manifest directory " + directory_ + ": " + std::strerror(errno),
          .fix = "create it, or name another with --manifests"}};
-    return;
-  }
+    return false;
+  };
+  const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(directory_.c_str()), ::closedir);
+  if (!listing) return unreadable();
   const auto now = std::chrono::steady_clock::now();
   std::erase_if(writing_, [&](const auto& entry) { return now - entry.second >= kMaxWriting; });
   std::set<std::string> present;
-  errno = 0;
-  while (const dirent* entry = ::readdir(listing.get())) {  // NOLINT(concurrency-mt-unsafe): own stream
+  for (;;) {
+    errno = 0;
+    const dirent* entry = ::readdir(listing.get());  // NOLINT(concurrency-mt-unsafe): own stream
+    if (entry == nullptr && errno != 0) return unreadable();
+    if (entry == nullptr) break;
     const std::string name = entry->d_name;
     if (!is_manifest_name(name)) continue;
     struct stat about {};
@@ -141,16 +145,16 @@ void DirectorySource::scan() {
     const auto known = files_.find(name);
     if (known == files_.end() || dirty_.contains(name) || !(known->second.signature == signature))
       read(name, signature);
-    errno = 0;
   }
   directory_problems_.clear();
   std::erase_if(dirty_, [&](const std::string& name) { return !writing_.contains(name); });
   std::erase_if(files_, [&](const auto& entry) { return !present.contains(entry.first); });
-  if (cache_.empty()) return;
+  if (cache_.empty()) return true;
   std::error_code ignored;  // a copy too many is harmless: it is used for a file of its name only
   for (const auto& copy : std::filesystem::directory_iterator(cache_, ignored)) {
     if (!present.contains(copy.path().filename().string())) std::filesystem::remove(copy.path(), ignored);
   }
+  return true;
 }
 
 void DirectorySource::read(const std::string& name, const Signature& signature) {

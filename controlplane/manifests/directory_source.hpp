@@ -51,6 +51,10 @@ class DirectorySource {
   // everything.
   [[nodiscard]] std::vector<Event> reload();
 
+  // True once the directory could be read: before that nothing is known, which is not the same as "there is
+  // nothing".
+  [[nodiscard]] bool has_loaded() const { return !is_first_; }
+
   // What is wrong now, in all files.
   [[nodiscard]] std::vector<Diagnostic> diagnostics() const;
 
@@ -70,7 +74,7 @@ class DirectorySource {
     std::vector<Diagnostic> diagnostics;   // of the newest content
   };
 
-  void scan();
+  [[nodiscard]] bool scan();
   void read(const std::string& name, const Signature& signature);
   void merge();
   void accept(const std::string& name, File& file);
