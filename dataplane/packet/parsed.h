@@ -87,6 +87,11 @@ FL_INLINE __u32 parsed_payload_length(const struct parsed* p) {
   return p->l3_offset + p->l3_length - p->payload_offset;
 }
 
+// True when a header we know stands at l4_offset: not in later fragments, nor for protocols we do not read.
+FL_INLINE int parsed_has_l4_header(const struct parsed* p) {
+  return p->payload_offset != p->l4_offset;
+}
+
 // True for a fragment that has no L4 header: it has no ports, and follows its first.
 FL_INLINE int parsed_is_later_fragment(const struct parsed* p) {
   return p->is_fragment && !p->is_first_fragment;

@@ -69,8 +69,8 @@ FL_INLINE be16 rewrite_checksum(be16 field, __u64 pseudo_delta, __u64 port_delta
                  : checksum_apply(field, pseudo_delta + port_delta);
 }
 
-// Changes the ports of the L4 header at `l4` (ICMP echo: the id, to `source_port`) and its checksum, given
-// the delta of the pseudo-header. `partial`: the checksum field is partial (Offload::checksum_partial).
+// Changes the ports of the whole L4 header at `l4` (ICMP echo: the id, to `source_port`) and its checksum,
+// given the delta of the pseudo-header. `partial`: the checksum field is partial (Offload::checksum_partial).
 //
 // Returns 0; or -1, with nothing changed, for SCTP whose ports would change: its CRC32c covers the whole
 // packet.
@@ -133,13 +133,13 @@ struct rewrite6 {
   be16 destination_port;
 };
 
-// Rewrites the parsed frame. A later fragment has no L4 header: its ports and checksum travel in the first.
-// Returns as rewrite_l4(); the addresses are changed in any case.
+// Rewrites the parsed frame. A later fragment has no L4 header: its ports and checksum travelled in the
+// first. Returns as rewrite_l4(); the addresses are changed in any case.
 FL_FUNCTION int rewrite_frame4(void* frame, const struct parsed* p, const struct rewrite4* to, int partial) {
   __u8* bytes = (__u8*)frame;
   __u64 delta =
       rewrite_addresses4((struct ipv4_header*)(void*)(bytes + p->l3_offset), to->source, to->destination);
-  if (parsed_is_later_fragment(p)) return 0;
+  if (!parsed_has_l4_header(p)) return 0;
   return rewrite_l4(bytes + p->l4_offset, p->protocol, to->source_port, to->destination_port, delta, partial);
 }
 
@@ -147,7 +147,7 @@ FL_FUNCTION int rewrite_frame6(void* frame, const struct parsed* p, const struct
   __u8* bytes = (__u8*)frame;
   __u64 delta =
       rewrite_addresses6((struct ipv6_header*)(void*)(bytes + p->l3_offset), &to->source, &to->destination);
-  if (parsed_is_later_fragment(p)) return 0;
+  if (!parsed_has_l4_header(p)) return 0;
   return rewrite_l4(bytes + p->l4_offset, p->protocol, to->source_port, to->destination_port, delta, partial);
 }
 

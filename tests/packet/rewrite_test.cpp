@@ -169,6 +169,24 @@ TEST(Rewrite, PartialChecksumsFollowThePseudoHeaderOnly) {
   }
 }
 
+// ICMP's number in the other family's packet is just a number: what follows may be a single byte.
+TEST(Rewrite, TheOtherFamilysIcmpIsNotTouched) {
+  const Bytes payload = pattern(1);
+  Bytes six = frame6({.protocol = 1, .fill_checksum = false}, payload);
+  GuardedFrame guarded(six);
+  const parsed p6 = parse(six);
+  const rewrite6 to6{wire128("2001:db8::1"), wire128("2001:db8::2"), to_be16(1), to_be16(1)};
+  ASSERT_EQ(rewrite_frame6(guarded.begin(), &p6, &to6, 0), 0);
+  EXPECT_EQ(*(guarded.end() - 1), payload[0]);
+
+  Bytes four = frame4({.protocol = 58, .fill_checksum = false}, payload);
+  GuardedFrame guarded4(four);
+  const parsed p4 = parse(four);
+  const rewrite4 to4{wire32("1.2.3.4"), wire32("5.6.7.8"), to_be16(1), to_be16(1)};
+  ASSERT_EQ(rewrite_frame4(guarded4.begin(), &p4, &to4, 0), 0);
+  EXPECT_EQ(*(guarded4.end() - 1), payload[0]);
+}
+
 TEST(Rewrite, SctpPortsAreRefusedAndItsAddressesAreFree) {
   Bytes frame = frame4({.protocol = 132}, sctp(pattern(12)));
   const Bytes before = frame;
