@@ -18,13 +18,13 @@ void require(bool condition) {
 }
 
 struct Sink {
-  std::vector<uint8_t> buffer;
+  std::vector<uint8_t> storage;
   uint32_t frames = 0;
 
   FrameSink sink() {
     return {this,
             [](void* context, uint32_t length) -> FrameBuffer {
-              auto& bytes = static_cast<Sink*>(context)->buffer;
+              auto& bytes = static_cast<Sink*>(context)->storage;
               bytes = std::vector<uint8_t>(length);  // exact: the sanitizer sees a byte too many
               return {bytes.data(), length, nullptr};
             },
