@@ -108,6 +108,8 @@ std::optional<core::UnderlayRoute> unicast(const KernelRoute& route, const PortM
   // we do not.
   if (route.hops.empty()) result.next_hops.push_back({{}, 0, 1});
   if (result.next_hops.empty()) return std::nullopt;
+  // IPv6 reports a growing ECMP route in another order than it dumps it: the same ways are the same route.
+  std::sort(result.next_hops.begin(), result.next_hops.end());
   return result;
 }
 
@@ -130,7 +132,8 @@ std::optional<KernelRoute> parse_route(const nlmsghdr& message) {
   if (mnl_nlmsg_get_payload_len(&message) < sizeof(rtmsg)) return std::nullopt;
   const auto* header = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(&message));
   if (header->rtm_family != AF_INET && header->rtm_family != AF_INET6) return std::nullopt;
-  if ((header->rtm_flags & RTM_F_CLONED) != 0 || header->rtm_tos != 0) return std::nullopt;
+  if ((header->rtm_flags & RTM_F_CLONED) != 0 || header->rtm_tos != 0 || header->rtm_src_len != 0)
+    return std::nullopt;
   if (header->rtm_type == RTN_MULTICAST || header->rtm_type == RTN_THROW) return std::nullopt;
 
   const nlattr* attributes[RTA_MAX + 1] = {};

@@ -27,7 +27,7 @@ Prefix prefix(const char* text) {
   return Prefix::parse(text).value();
 }
 
-// A node with two uplinks to one router and a dummy in place of fairlead0:
+// A node with two uplinks to one router and a veth pair in place of fairlead0:
 //
 //   node: up0 (192.0.2.1/24, 2001:db8::1/64) -- router: r0 (192.0.2.2/24, 2001:db8::2/64)
 //         up1 (198.51.100.1/24)              -- router: r1 (198.51.100.2/24)
@@ -39,8 +39,10 @@ class MirrorTest : public ::testing::Test {
     NetworkLab::add_namespace("fl-bpf-router");
     for (const char* command :
          {"ip link add up0 type veth peer name r0 netns fl-bpf-router",
-          "ip link add up1 type veth peer name r1 netns fl-bpf-router", "ip link add fairlead0 type dummy",
-          "ip link add other0 type dummy", "ip link set fairlead0 up", "ip link set other0 up",
+          "ip link add up1 type veth peer name r1 netns fl-bpf-router",
+          "ip link add fairlead0 type veth peer name fairlead0p",
+          "ip link add other0 type veth peer name other0p", "ip link set fairlead0 up",
+          "ip link set fairlead0p up", "ip link set other0 up", "ip link set other0p up",
           "ip -n fl-bpf-router link set r0 up", "ip -n fl-bpf-router link set r1 up", "ip link set up0 up",
           "ip link set up1 up", "ip addr add 192.0.2.1/24 dev up0",
           "ip addr add 2001:db8::1/64 dev up0 nodad", "ip addr add 198.51.100.1/24 dev up1",
@@ -335,7 +337,7 @@ TEST_F(MirrorTest, LostEventsAreMadeGood) {
   std::fclose(batch);
   NetworkLab::sh("ip -batch /tmp/fl-bpf-routes");
   unlink("/tmp/fl-bpf-routes");
-  expect_route("11.2.113.63/32", via({{address("192.0.2.2"), kUplink, 1}}));
+  expect_route("11.2.112.63/32", via({{address("192.0.2.2"), kUplink, 1}}));
   size_t seen = 0;
   for (const auto& [prefix, route] : mirror_->current().routes) seen += prefix.address.bytes[0] == 11;
   EXPECT_EQ(seen, 40000u);
