@@ -26,7 +26,7 @@ ROOMS = {
     "controlplane/manifests": {"controlplane/intent", "dataplane/core", "dataplane/base"},
     "controlplane/host": {"dataplane/core", "dataplane/base", "controlplane/intent"},
     "controlplane/ipam": {"dataplane/core", "dataplane/base"},
-    "controlplane/cni": {"dataplane/rpc/wire", "controlplane/cni"},
+    "controlplane/cni": {"controlplane/ipam/attachment.hpp", "dataplane/base/result.hpp"},
     "controlplane/agent": {"controlplane", "dataplane/core", "dataplane/base", "dataplane/rpc"},
     "tools/cli": {"dataplane/rpc", "dataplane/base", "dataplane/core", "dataplane/engine.hpp",
                   "controlplane/manifests", "controlplane/intent"},
