@@ -31,7 +31,7 @@ struct FlowIngress {
 struct FlowVerdict {
   uint32_t template_id = 0;  // 0: not decided yet, ask the slow path
   uint16_t generation = 0;   // of the template when it was decided; another one there now: ask again
-  FlowIngress ingress;
+  FlowIngress ingress = {};
 };
 
 // Whose quota an entry counts against: the endpoint that is the ingress of one of its directions.
@@ -55,7 +55,7 @@ struct FlowBody {
     const uint64_t word = way[index].load(std::memory_order_acquire);
     return {static_cast<uint32_t>(word),
             static_cast<uint16_t>(word >> 32),
-            {ingress[index].load(std::memory_order_relaxed)}};
+            {ingress[index].load(std::memory_order_acquire)}};
   }
 
   // Notes that a packet of `direction` was seen; writes at most once a second.
@@ -80,6 +80,8 @@ struct FlowBody {
 // The fields inside FlowBody::state. Changed as a whole by compare-and-swap, so that ageing, eviction and a
 // packet that moves the TCP state cannot both win; `incarnation` makes sure that who looked at one connection
 // does not change the next one.
+//
+// Dying and free entries keep the next one of their list in the upper 30 bits instead.
 struct FlowWord {
   enum Life : uint8_t { kFree = 0, kBuilding = 1, kLive = 2, kDying = 3 };
 

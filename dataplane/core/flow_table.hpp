@@ -3,10 +3,13 @@
 #include "dataplane/base/result.hpp"
 #include "dataplane/core/epoch.hpp"
 #include "dataplane/core/flow_entry.hpp"
+#include "dataplane/core/flow_index.hpp"
 #include "dataplane/core/flow_quota.hpp"
+#include "dataplane/core/flow_recycler.hpp"
 #include "dataplane/core/mapped_region.hpp"
 #include "dataplane/packet/flow_hash.h"
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -33,8 +36,8 @@ struct FlowHit {
 struct FlowInit {
   bool swapped = false;  // this (the original) packet goes FL_FLOW_FROM_HIGH with respect to its key
   FlowState state = FlowState::kOneWay;
-  FlowVerdict original;  // of this packet's direction
-  FlowVerdict reply;
+  FlowVerdict original = {};  // of this packet's direction
+  FlowVerdict reply = {};
   FlowOwner owner = FlowOwner::kNone;
   uint32_t now_seconds = 0;
 };
@@ -66,7 +69,7 @@ struct FlowCopy {
 // The connections of one address family.
 //
 // Index: buckets of one cache line (eight 16-bit signatures, eight entry ids, a lock), two candidate buckets
-// a tuple, the second derived from the first and the signature; entries never move. Lookups take no lock and
+// a tuple, the second derived from the first and the signature. Lookups take no lock and
 // write nothing; a writer locks the one or two buckets of its tuple for some tens of nanoseconds.
 //
 // Safety of lock-free reading: an entry taken out of the index is used again only after every worker was
@@ -92,7 +95,6 @@ class FlowTable {
                                                                FlowQuota& quota);
   FlowTable(const FlowTable&) = delete;
   FlowTable& operator=(const FlowTable&) = delete;
-  ~FlowTable();
 
   [[nodiscard]] uint64_t seed() const { return seed_; }
   // "adopted 1234 flows", "started empty: layout version 3, this build writes 1", or empty for private
@@ -126,7 +128,12 @@ class FlowTable {
   void set_verdict(FlowId id, Direction direction, const FlowVerdict& verdict, uint32_t now_seconds);
   // Moves the TCP state; true: the connection is over and this SYN starts a new one: erase(id) and judge it
   // afresh.
-  [[nodiscard]] bool step_tcp(FlowId id, Direction direction, uint8_t flags);
+  [[nodiscard]] bool step_tcp(FlowId id, Direction direction, uint8_t flags) {
+    const FlowWord word = FlowWord::unpack(body(id).state.load(std::memory_order_relaxed));
+    if (word.protocol_state == FlowState::kTcpEstablished && (flags & (kTcpSyn | kTcpFin | kTcpRst)) == 0)
+      return false;
+    return move_tcp(id, direction, flags);
+  }
   void step_datagram(FlowId id, Direction direction);
 
   // Adds to the direction's counters. Two workers counting the same direction in the same instant may lose
@@ -140,18 +147,38 @@ class FlowTable {
   void reclaim();
 
   // Ids to walk over: 1 .. last_id().
-  [[nodiscard]] FlowId last_id() const { return slots_ - 1; }
+  [[nodiscard]] FlowId last_id() const { return recycler_.touched_end() - 1; }
   // A consistent copy of a live entry; false when there is none under this id. Any thread.
   [[nodiscard]] bool read(FlowId id, uint32_t now_seconds, FlowCopy<Key>& copy) const;
 
  private:
-  struct Bucket;
   struct Header;
   struct Layout;
+  static constexpr size_t kWords = Entry::kKeyWords;
+  using Words = std::array<uint64_t, kWords>;
 
-  FlowTable(const FlowTableConfig& config, Epoch& epoch, FlowQuota& quota, MappedRegion region);
+  FlowTable(const FlowTableConfig& config, const Layout& layout, Epoch& epoch, FlowQuota& quota,
+            MappedRegion region);
 
-  Epoch& epoch_;
+  void start_empty(const Header& header, bool dirty);
+  void adopt();
+  [[nodiscard]] bool adopt_entry(FlowId id, FlowWord word);
+  [[nodiscard]] static Words words_of(const Key& key);
+  [[nodiscard]] Key key_of(FlowId id) const;
+  [[nodiscard]] Key reply_key_of(FlowId id) const;
+  [[nodiscard]] bool is_tuple(FlowSlot slot, const Words& words) const;
+  [[nodiscard]] FlowHit hit(FlowSlot slot, bool swapped) const;
+  [[nodiscard]] FlowId take_entry(uint32_t now_seconds, uint16_t& incarnation);
+  void build(FlowId id, const Words& words, FlowWord word, const FlowInit& init);
+  [[nodiscard]] bool erase_if(FlowId id, uint32_t seen_state);
+  void unlink(FlowId id, FlowWord word);
+  void return_quota(FlowId id, FlowOwner owner);
+  [[nodiscard]] bool change_owner(std::atomic<uint32_t>& ingress, FlowIngress next);
+  [[nodiscard]] bool mark_reply_tuple(FlowId id, bool has_it, bool swapped);
+  bool evict_one(uint32_t now_seconds);
+  bool evict_from(const FlowIndex::Place& place, uint32_t now_seconds);
+  [[nodiscard]] bool move_tcp(FlowId id, Direction direction, uint8_t flags);
+
   FlowQuota& quota_;
   FlowTimeouts timeouts_;
   flow_secret secret_{};
@@ -159,21 +186,15 @@ class FlowTable {
   uint64_t seed_ = 0;
   std::string note_;
   uint32_t capacity_ = 0;
-  uint32_t slots_ = 0;  // entries with id 0 and the reserve
-  uint32_t bucket_mask_ = 0;
-  Bucket* buckets_ = nullptr;
+  uint32_t slots_ = 0;  // entries: id 0, `capacity_` and a reserve for those that wait for their grace period
+  FlowIndex index_;
   Entry* entries_ = nullptr;
-  std::atomic<uint64_t>* spill_ = nullptr;  // two words an entry
+  std::atomic<uint64_t>* spill_ = nullptr;  // two words an entry: packets and bytes in large units
   FlowId age_cursor_ = 1;                   // written: control
+  FlowRecycler recycler_;
 
   alignas(64) std::atomic<uint32_t> live_{0};
-  alignas(64) std::atomic<uint64_t> free_{0};  // top of the free list and a tag against ABA
-  std::atomic<uint32_t> limbo_{0};             // erased since the last grace period began
-  std::atomic<uint32_t> evict_cursor_{1};
-  std::atomic_flag reclaiming_ = ATOMIC_FLAG_INIT;
-  FlowId waiting_ = 0;  // erased before waiting_token_; guarded by reclaiming_
-  FlowId waiting_last_ = 0;
-  Epoch::Token waiting_token_ = 0;
+  std::atomic<uint32_t> evict_cursor_{0};
 };
 
 using FlowTable4 = FlowTable<FlowEntry4>;

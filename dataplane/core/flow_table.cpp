@@ -1,0 +1,495 @@
+#include "dataplane/core/flow_table.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace fairlead::core {
+
+namespace {
+
+// Counters: what does not fit the entry's tally (8 bits of packets, 24 of bytes) is added to its spill word
+// in units.
+constexpr unsigned kTallyPacketShift = 24;
+constexpr uint32_t kTallyBytes = (1u << kTallyPacketShift) - 1;
+constexpr uint32_t kTallyPackets = 255;
+constexpr unsigned kPacketUnitShift = 7;  // 128 packets
+constexpr unsigned kByteUnitShift = 16;   // 64 KiB
+constexpr unsigned kSpillPacketShift = 34;
+constexpr uint64_t kSpillBytes = (uint64_t{1} << kSpillPacketShift) - 1;
+
+constexpr unsigned kEvictionSample = 64;
+
+// Stands in the ingress whose endpoint owned an erased entry: its quota has been returned.
+constexpr uint32_t kOwnerGone = ~uint32_t{0};
+
+uint64_t hash_key(const flow_secret& secret, const flow_key4& key) {
+  return flow_hash4(&secret, &key);
+}
+uint64_t hash_key(const flow_secret& secret, const flow_key6& key) {
+  return flow_hash6(&secret, &key);
+}
+
+// A key's last word: the ports, then protocol and padding.
+struct LastWord {
+  uint32_t ports;
+  uint32_t protocol;
+};
+LastWord split(uint64_t last) {
+  return std::bit_cast<LastWord>(last);
+}
+
+uint64_t way_word(const FlowVerdict& verdict, uint32_t now_seconds) {
+  return verdict.template_id | (uint64_t{verdict.generation} << 32) |
+         (uint64_t{static_cast<uint16_t>(now_seconds)} << 48);
+}
+
+size_t index_of(Direction direction) {
+  return static_cast<size_t>(direction);
+}
+
+}  // namespace
+
+template <typename Entry>
+uint64_t FlowTable<Entry>::hash(const Key& key) const {
+  return hash_key(secret_, key);
+}
+
+template <typename Entry>
+typename FlowTable<Entry>::Words FlowTable<Entry>::words_of(const Key& key) {
+  static_assert(sizeof(Words) == sizeof(Key));
+  Words words;
+  std::memcpy(words.data(), &key, sizeof(Key));
+  return words;
+}
+
+template <typename Entry>
+typename Entry::Key FlowTable<Entry>::key_of(FlowId id) const {
+  Words words;
+  for (size_t i = 0; i < kWords; ++i) words[i] = entries_[id].key[i].load(std::memory_order_acquire);
+  Key key;
+  std::memcpy(&key, words.data(), sizeof(Key));
+  return key;
+}
+
+template <typename Entry>
+typename Entry::Key FlowTable<Entry>::reply_key_of(FlowId id) const {
+  const Entry& entry = entries_[id];
+  Words words;
+  for (size_t i = 0; i < Entry::kAddressWords; ++i) {
+    words[i] = entry.reply_addresses[i].load(std::memory_order_acquire);
+  }
+  LastWord last = split(entry.key[kWords - 1].load(std::memory_order_acquire));
+  last.ports = entry.body.reply_ports.load(std::memory_order_acquire);
+  words[kWords - 1] = std::bit_cast<uint64_t>(last);
+  Key key;
+  std::memcpy(&key, words.data(), sizeof(Key));
+  return key;
+}
+
+template <typename Entry>
+bool FlowTable<Entry>::is_tuple(FlowSlot slot, const Words& words) const {
+  const Entry& entry = entries_[slot.id()];
+  uint64_t differ = 0;
+  if (!slot.by_reply_tuple()) {
+    for (size_t i = 0; i < kWords; ++i) differ |= entry.key[i].load(std::memory_order_relaxed) ^ words[i];
+    return differ == 0;
+  }
+  for (size_t i = 0; i < Entry::kAddressWords; ++i) {
+    differ |= entry.reply_addresses[i].load(std::memory_order_relaxed) ^ words[i];
+  }
+  const LastWord wanted = split(words[kWords - 1]);
+  const LastWord own = split(entry.key[kWords - 1].load(std::memory_order_relaxed));
+  const uint32_t ports = entry.body.reply_ports.load(std::memory_order_relaxed);
+  return (differ | (wanted.ports ^ ports) | (wanted.protocol ^ own.protocol)) == 0;
+}
+
+template <typename Entry>
+FlowHit FlowTable<Entry>::hit(FlowSlot slot, bool swapped) const {
+  const FlowWord word = FlowWord::unpack(entries_[slot.id()].body.state.load(std::memory_order_relaxed));
+  if (word.life != FlowWord::kLive && word.life != FlowWord::kBuilding) return {};  // on its way out
+  const Direction direction =
+      slot.by_reply_tuple() ? (swapped == word.reply_swapped ? Direction::kReply : Direction::kOriginal)
+                            : (swapped == word.original_swapped ? Direction::kOriginal : Direction::kReply);
+  return {slot.id(), direction};
+}
+
+template <typename Entry>
+FlowHit FlowTable<Entry>::lookup(const Key& key, uint64_t hash, bool swapped) const {
+  const Words words = words_of(key);
+  const FlowSlot slot = index_.find(index_.place(hash), [&](FlowSlot at) { return is_tuple(at, words); });
+  return slot.raw == 0 ? FlowHit{} : hit(slot, swapped);
+}
+
+// Three passes, each over the whole burst, so that the memory accesses of one pass overlap: bucket lines;
+// candidates (and, where the first bucket has none, the second bucket's line); entries.
+template <typename Entry>
+void FlowTable<Entry>::lookup_burst(const Key* keys, const uint64_t* hashes, const bool* swapped,
+                                    uint32_t count, FlowHit* hits) const {
+  constexpr uint32_t kGroup = 64;
+  FlowIndex::Place places[kGroup];
+  FlowSlot candidates[kGroup];
+  uint8_t second[kGroup];
+  uint32_t second_count = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    places[i] = index_.place(hashes[i]);
+    __builtin_prefetch(&index_.bucket(places[i].first));
+  }
+  const auto choose = [&](uint32_t i, uint32_t bucket_index) {
+    const FlowBucket& bucket = index_.bucket(bucket_index);
+    const unsigned matches = bucket.match(places[i].signature);
+    candidates[i] = matches == 0 ? FlowSlot{} : bucket.at(static_cast<unsigned>(std::countr_zero(matches)));
+    if (candidates[i].raw == 0) return false;
+    const Entry& entry = entries_[candidates[i].id()];
+    __builtin_prefetch(&entry);
+    if constexpr (sizeof(Entry) > 64) __builtin_prefetch(&entry.body.state);
+    return true;
+  };
+  for (uint32_t i = 0; i < count; ++i) {
+    if (choose(i, places[i].first)) continue;
+    __builtin_prefetch(&index_.bucket(places[i].second));
+    second[second_count++] = static_cast<uint8_t>(i);
+  }
+  for (uint32_t j = 0; j < second_count; ++j) (void)choose(second[j], places[second[j]].second);
+  for (uint32_t i = 0; i < count; ++i) {
+    if (candidates[i].raw == 0) {
+      hits[i] = {};
+    } else if (is_tuple(candidates[i], words_of(keys[i]))) {
+      hits[i] = hit(candidates[i], swapped[i]);
+    } else {  // two tuples with one signature: look at all of them
+      hits[i] = lookup(keys[i], hashes[i], swapped[i]);
+    }
+  }
+}
+
+// An entry to build in, making room when the table holds as many connections as it may; 0: there is none.
+template <typename Entry>
+FlowId FlowTable<Entry>::take_entry(uint32_t now_seconds, uint16_t& incarnation) {
+  if (live_.fetch_add(1, std::memory_order_relaxed) >= capacity_ && !evict_one(now_seconds)) {
+    live_.fetch_sub(1, std::memory_order_relaxed);
+    return 0;
+  }
+  FlowId id = recycler_.take(incarnation);
+  if (id == 0) {
+    recycler_.reclaim();
+    id = recycler_.take(incarnation);
+  }
+  if (id == 0) live_.fetch_sub(1, std::memory_order_relaxed);
+  return id;
+}
+
+// Release stores: a reader that copies without being registered (read()) must see kBuilding before any of the
+// content.
+template <typename Entry>
+void FlowTable<Entry>::build(FlowId id, const Words& words, FlowWord word, const FlowInit& init) {
+  Entry& entry = entries_[id];
+  entry.body.state.store(word.pack(), std::memory_order_relaxed);
+  for (size_t i = 0; i < kWords; ++i) entry.key[i].store(words[i], std::memory_order_release);
+  const FlowVerdict* verdicts[2] = {&init.original, &init.reply};
+  for (size_t way = 0; way < 2; ++way) {
+    entry.body.ingress[way].store(verdicts[way]->ingress.raw, std::memory_order_release);
+    entry.body.way[way].store(way_word(*verdicts[way], init.now_seconds), std::memory_order_release);
+    entry.body.tally[way].store(0, std::memory_order_release);
+    spill_[2 * size_t{id} + way].store(0, std::memory_order_release);
+  }
+}
+
+template <typename Entry>
+InsertResult FlowTable<Entry>::insert(const Key& key, uint64_t hash, const FlowInit& init) {
+  const FlowVerdict& owning = init.owner == FlowOwner::kReplyIngress ? init.reply : init.original;
+  const bool counted = init.owner != FlowOwner::kNone;
+  if (counted && !quota_.take(owning.ingress.id())) return {InsertOutcome::kQuota, {}};
+  FlowWord word;
+  const FlowId id = take_entry(init.now_seconds, word.incarnation);
+  const auto undo = [&](InsertOutcome outcome, FlowHit existing) {
+    if (counted) quota_.give_back(owning.ingress.id());
+    if (id != 0) {
+      recycler_.give_back(id);
+      live_.fetch_sub(1, std::memory_order_relaxed);
+    }
+    return InsertResult{outcome, existing};
+  };
+  if (id == 0) return undo(InsertOutcome::kFull, {});
+  word.life = FlowWord::kBuilding;
+  word.protocol_state = init.state;
+  word.owner = init.owner;
+  word.original_swapped = init.swapped;
+  const Words words = words_of(key);
+  build(id, words, word, init);
+
+  const FlowIndex::Place place = index_.place(hash);
+  for (bool may_evict = true;; may_evict = false) {
+    {
+      const FlowIndex::Guard guard(index_, place);
+      const FlowSlot existing = index_.find(place, [&](FlowSlot at) { return is_tuple(at, words); });
+      if (existing.raw != 0) {
+        const FlowHit found = hit(existing, init.swapped);
+        if (found.id != 0) return undo(InsertOutcome::kExists, found);
+        index_.unlink(place, existing);  // dying: its eraser waits for our lock to do the same
+      }
+      if (index_.link(place, {id})) {
+        // Only now may it be erased: who erases must find it linked. An addition, as a packet may have moved
+        // the state.
+        entries_[id].body.state.fetch_add(FlowWord::kLive - FlowWord::kBuilding, std::memory_order_release);
+        return {InsertOutcome::kInserted, {id, Direction::kOriginal}};
+      }
+    }
+    if (!may_evict || !evict_from(place, init.now_seconds)) return undo(InsertOutcome::kFull, {});
+  }
+}
+
+template <typename Entry>
+bool FlowTable<Entry>::add_reply_tuple(FlowId id, const Key& key, uint64_t hash, bool swapped) {
+  Entry& entry = entries_[id];
+  const Words words = words_of(key);
+  const FlowIndex::Place place = index_.place(hash);
+  const FlowIndex::Guard guard(index_, place);
+  const FlowSlot existing = index_.find(place, [&](FlowSlot at) { return is_tuple(at, words); });
+  if (existing.raw != 0) {
+    if (hit(existing, swapped).id != 0) return false;
+    index_.unlink(place, existing);
+  }
+  for (size_t i = 0; i < Entry::kAddressWords; ++i) {
+    entry.reply_addresses[i].store(words[i], std::memory_order_release);
+  }
+  entry.body.reply_ports.store(split(words[kWords - 1]).ports, std::memory_order_release);
+  // Once the state says so an eraser unlinks this tuple, too; it waits for our lock to do so.
+  if (!mark_reply_tuple(id, true, swapped)) return false;
+  if (index_.link(place, {id | FlowSlot::kReplyTuple})) return true;
+  (void)mark_reply_tuple(id, false, false);
+  return false;
+}
+
+// False: the entry is not live, or has the mark already.
+template <typename Entry>
+bool FlowTable<Entry>::mark_reply_tuple(FlowId id, bool has_it, bool swapped) {
+  std::atomic<uint32_t>& state = body(id).state;
+  uint32_t old = state.load(std::memory_order_acquire);
+  for (;;) {
+    FlowWord word = FlowWord::unpack(old);
+    if (word.life != FlowWord::kLive || word.has_reply_tuple == has_it) return false;
+    word.has_reply_tuple = has_it;
+    word.reply_swapped = swapped;
+    if (state.compare_exchange_weak(old, word.pack(), std::memory_order_acq_rel, std::memory_order_acquire))
+      return true;
+  }
+}
+
+template <typename Entry>
+void FlowTable<Entry>::unlink(FlowId id, FlowWord word) {
+  const FlowIndex::Place place = index_.place(hash(key_of(id)));
+  {
+    const FlowIndex::Guard guard(index_, place);
+    index_.unlink(place, {id});
+  }
+  if (!word.has_reply_tuple) return;
+  const FlowIndex::Place reply_place = index_.place(hash(reply_key_of(id)));
+  const FlowIndex::Guard guard(index_, reply_place);
+  index_.unlink(reply_place, {id | FlowSlot::kReplyTuple});
+}
+
+template <typename Entry>
+void FlowTable<Entry>::return_quota(FlowId id, FlowOwner owner) {
+  if (owner == FlowOwner::kNone) return;
+  std::atomic<uint32_t>& ingress = body(id).ingress[owner == FlowOwner::kOriginalIngress ? 0 : 1];
+  quota_.give_back(FlowIngress{ingress.exchange(kOwnerGone, std::memory_order_relaxed)}.id());
+}
+
+// Erases the entry if its state word still is what the caller has judged.
+template <typename Entry>
+bool FlowTable<Entry>::erase_if(FlowId id, uint32_t seen_state) {
+  const FlowWord word = FlowWord::unpack(seen_state);
+  if (word.life != FlowWord::kLive) return false;
+  if (!entries_[id].body.state.compare_exchange_strong(seen_state, FlowWord::kDying,
+                                                       std::memory_order_acq_rel)) {
+    return false;
+  }
+  unlink(id, word);
+  return_quota(id, word.owner);
+  recycler_.retire(id);
+  live_.fetch_sub(1, std::memory_order_relaxed);
+  return true;
+}
+
+template <typename Entry>
+bool FlowTable<Entry>::erase(FlowId id) {
+  for (;;) {
+    const uint32_t state = entries_[id].body.state.load(std::memory_order_acquire);
+    if (FlowWord::unpack(state).life != FlowWord::kLive) return false;
+    if (erase_if(id, state)) return true;
+  }
+}
+
+template <typename Entry>
+bool FlowTable<Entry>::evict_one(uint32_t now_seconds) {
+  FlowId oldest = 0;
+  uint32_t oldest_state = 0;
+  uint16_t oldest_idle = 0;
+  const uint32_t used = last_id();
+  uint32_t cursor =
+      used == 0 ? 0 : evict_cursor_.fetch_add(kEvictionSample, std::memory_order_relaxed) % used;
+  for (unsigned i = 0; i < std::min<uint32_t>(kEvictionSample, used); ++i) {
+    const FlowId id = 1 + cursor;
+    cursor = cursor + 1 >= used ? 0 : cursor + 1;
+    const uint32_t state = entries_[id].body.state.load(std::memory_order_acquire);
+    const FlowWord word = FlowWord::unpack(state);
+    if (word.life != FlowWord::kLive || !evictable(word.protocol_state)) continue;
+    const uint16_t idle = entries_[id].body.idle_seconds(now_seconds);
+    if (oldest != 0 && idle <= oldest_idle) continue;
+    oldest = id;
+    oldest_state = state;
+    oldest_idle = idle;
+  }
+  return oldest != 0 && erase_if(oldest, oldest_state);
+}
+
+// Makes room in one of two full buckets.
+template <typename Entry>
+bool FlowTable<Entry>::evict_from(const FlowIndex::Place& place, uint32_t now_seconds) {
+  FlowId oldest = 0;
+  uint32_t oldest_state = 0;
+  uint16_t oldest_idle = 0;
+  for (const uint32_t index : {place.first, place.second}) {
+    for (unsigned slot = 0; slot < FlowBucket::kSlots; ++slot) {
+      const FlowId id = index_.bucket(index).at(slot).id();
+      if (id == 0) continue;
+      const uint32_t state = entries_[id].body.state.load(std::memory_order_acquire);
+      const FlowWord word = FlowWord::unpack(state);
+      if (word.life != FlowWord::kLive || !evictable(word.protocol_state)) continue;
+      const uint16_t idle = entries_[id].body.idle_seconds(now_seconds);
+      if (oldest != 0 && idle <= oldest_idle) continue;
+      oldest = id;
+      oldest_state = state;
+      oldest_idle = idle;
+    }
+  }
+  return oldest != 0 && erase_if(oldest, oldest_state);
+}
+
+template <typename Entry>
+void FlowTable<Entry>::set_verdict(FlowId id, Direction direction, const FlowVerdict& verdict,
+                                   uint32_t now_seconds) {
+  FlowBody& flow = body(id);
+  const size_t way = index_of(direction);
+  const FlowWord word = FlowWord::unpack(flow.state.load(std::memory_order_relaxed));
+  if (word.life != FlowWord::kLive && word.life != FlowWord::kBuilding) return;
+  const FlowOwner owning =
+      direction == Direction::kOriginal ? FlowOwner::kOriginalIngress : FlowOwner::kReplyIngress;
+  if (word.owner != owning) {
+    flow.ingress[way].store(verdict.ingress.raw, std::memory_order_relaxed);
+  } else if (!change_owner(flow.ingress[way], verdict.ingress)) {
+    return;
+  }
+  flow.way[way].store(way_word(verdict, now_seconds), std::memory_order_release);
+}
+
+// Moves the entry from one endpoint's quota to another's; false: it is being erased and counts nowhere any
+// more.
+template <typename Entry>
+bool FlowTable<Entry>::change_owner(std::atomic<uint32_t>& ingress, FlowIngress next) {
+  uint32_t old = ingress.load(std::memory_order_relaxed);
+  if (old == next.raw) return true;
+  quota_.take_unchecked(next.id());
+  while (old != kOwnerGone) {
+    if (!ingress.compare_exchange_weak(old, next.raw, std::memory_order_relaxed)) continue;
+    quota_.give_back(FlowIngress{old}.id());
+    return true;
+  }
+  quota_.give_back(next.id());
+  return false;
+}
+
+template <typename Entry>
+bool FlowTable<Entry>::move_tcp(FlowId id, Direction direction, uint8_t flags) {
+  std::atomic<uint32_t>& state = body(id).state;
+  uint32_t old = state.load(std::memory_order_relaxed);
+  for (;;) {
+    FlowWord word = FlowWord::unpack(old);
+    if (word.life != FlowWord::kLive && word.life != FlowWord::kBuilding) return false;
+    const TcpStep step = tcp_step(word.protocol_state, direction, flags);
+    if (step.restart) return true;
+    if (step.next == word.protocol_state) return false;
+    word.protocol_state = step.next;
+    if (state.compare_exchange_weak(old, word.pack(), std::memory_order_relaxed)) return false;
+  }
+}
+
+template <typename Entry>
+void FlowTable<Entry>::step_datagram(FlowId id, Direction direction) {
+  std::atomic<uint32_t>& state = body(id).state;
+  uint32_t old = state.load(std::memory_order_relaxed);
+  for (;;) {
+    FlowWord word = FlowWord::unpack(old);
+    if (word.life != FlowWord::kLive && word.life != FlowWord::kBuilding) return;
+    const FlowState next = datagram_step(word.protocol_state, direction);
+    if (next == word.protocol_state) return;
+    word.protocol_state = next;
+    if (state.compare_exchange_weak(old, word.pack(), std::memory_order_relaxed)) return;
+  }
+}
+
+template <typename Entry>
+void FlowTable<Entry>::count(FlowId id, Direction direction, uint32_t packets, uint32_t bytes) {
+  std::atomic<uint32_t>& tally = body(id).tally[index_of(direction)];
+  const uint32_t old = tally.load(std::memory_order_relaxed);
+  uint64_t packet_sum = uint64_t{old >> kTallyPacketShift} + packets;
+  uint64_t byte_sum = uint64_t{old & kTallyBytes} + bytes;
+  if (packet_sum > kTallyPackets || byte_sum > kTallyBytes) {
+    const uint64_t units =
+        ((packet_sum >> kPacketUnitShift) << kSpillPacketShift) | (byte_sum >> kByteUnitShift);
+    spill_[2 * size_t{id} + index_of(direction)].fetch_add(units, std::memory_order_relaxed);
+    packet_sum &= (1u << kPacketUnitShift) - 1;
+    byte_sum &= (1u << kByteUnitShift) - 1;
+  }
+  tally.store(static_cast<uint32_t>(packet_sum << kTallyPacketShift | byte_sum), std::memory_order_relaxed);
+}
+
+template <typename Entry>
+uint32_t FlowTable<Entry>::age(uint32_t now_seconds, uint32_t budget) {
+  uint32_t expired = 0;
+  for (; budget != 0; --budget) {
+    const FlowId id = age_cursor_;
+    age_cursor_ = id >= last_id() ? 1 : id + 1;
+    const Entry& entry = entries_[id];
+    const uint32_t state = entry.body.state.load(std::memory_order_acquire);
+    const FlowWord word = FlowWord::unpack(state);
+    if (word.life != FlowWord::kLive) continue;
+    const auto protocol =
+        static_cast<uint8_t>(split(entry.key[kWords - 1].load(std::memory_order_relaxed)).protocol);
+    if (entry.body.idle_seconds(now_seconds) < timeouts_.of(word.protocol_state, protocol)) continue;
+    expired += static_cast<uint32_t>(erase_if(id, state));
+  }
+  recycler_.reclaim();
+  return expired;
+}
+
+template <typename Entry>
+void FlowTable<Entry>::reclaim() {
+  recycler_.reclaim();
+}
+
+template <typename Entry>
+bool FlowTable<Entry>::read(FlowId id, uint32_t now_seconds, FlowCopy<Key>& copy) const {
+  const Entry& entry = entries_[id];
+  const FlowWord before = FlowWord::unpack(entry.body.state.load(std::memory_order_acquire));
+  if (before.life != FlowWord::kLive) return false;
+  copy.key = key_of(id);
+  copy.original_swapped = before.original_swapped;
+  copy.state = before.protocol_state;
+  for (size_t way = 0; way < 2; ++way) {
+    copy.verdict[way] = entry.body.verdict(static_cast<Direction>(way));
+    const uint64_t spill = spill_[2 * size_t{id} + way].load(std::memory_order_acquire);
+    const uint32_t tally = entry.body.tally[way].load(std::memory_order_acquire);
+    copy.packets[way] = ((spill >> kSpillPacketShift) << kPacketUnitShift) + (tally >> kTallyPacketShift);
+    copy.bytes[way] = ((spill & kSpillBytes) << kByteUnitShift) + (tally & kTallyBytes);
+  }
+  copy.idle_seconds = entry.body.idle_seconds(now_seconds);
+  // Another connection's by now? Then what was copied is a mixture.
+  const FlowWord after = FlowWord::unpack(entry.body.state.load(std::memory_order_relaxed));
+  return after.life == FlowWord::kLive && after.incarnation == before.incarnation;
+}
+
+template class FlowTable<FlowEntry4>;
+template class FlowTable<FlowEntry6>;
+
+}  // namespace fairlead::core
