@@ -162,22 +162,6 @@ void FlowTable<Entry>::lookup_burst(const Key* keys, const uint64_t* hashes, con
   }
 }
 
-// An entry to build in, making room when the table holds as many connections as it may; 0: there is none.
-template <typename Entry>
-FlowId FlowTable<Entry>::take_entry(uint32_t now_seconds, uint16_t& incarnation) {
-  if (live_.fetch_add(1, std::memory_order_relaxed) >= capacity_ && !evict_one(now_seconds)) {
-    live_.fetch_sub(1, std::memory_order_relaxed);
-    return 0;
-  }
-  FlowId id = recycler_.take(incarnation);
-  if (id == 0) {
-    recycler_.reclaim();
-    id = recycler_.take(incarnation);
-  }
-  if (id == 0) live_.fetch_sub(1, std::memory_order_relaxed);
-  return id;
-}
-
 // Release stores: a reader that copies without being registered (read()) must see kBuilding before any of the
 // content.
 template <typename Entry>
@@ -194,48 +178,78 @@ void FlowTable<Entry>::build(FlowId id, const Words& words, FlowWord word, const
   }
 }
 
+// Room is made only for a tuple that was seen to be absent under its locks, and outside of them: who evicts
+// takes the locks of others.
 template <typename Entry>
 InsertResult FlowTable<Entry>::insert(const Key& key, uint64_t hash, const FlowInit& init) {
-  const FlowVerdict& owning = init.owner == FlowOwner::kReplyIngress ? init.reply : init.original;
-  const bool counted = init.owner != FlowOwner::kNone;
-  if (counted && !quota_.take(owning.ingress.id())) return {InsertOutcome::kQuota, {}};
-  FlowWord word;
-  const FlowId id = take_entry(init.now_seconds, word.incarnation);
-  const auto undo = [&](InsertOutcome outcome, FlowHit existing) {
-    if (counted) quota_.give_back(owning.ingress.id());
-    if (id != 0) {
-      recycler_.give_back(id);
-      live_.fetch_sub(1, std::memory_order_relaxed);
-    }
-    return InsertResult{outcome, existing};
-  };
-  if (id == 0) return undo(InsertOutcome::kFull, {});
-  word.life = FlowWord::kBuilding;
-  word.protocol_state = init.state;
-  word.owner = init.owner;
-  word.original_swapped = init.swapped;
+  constexpr unsigned kTries = 3;  // others may take the room that was made
   const Words words = words_of(key);
-  build(id, words, word, init);
-
   const FlowIndex::Place place = index_.place(hash);
-  for (bool may_evict = true;; may_evict = false) {
+  for (unsigned attempt = 0; attempt < kTries; ++attempt) {
+    Lack lack = Lack::kNothing;
     {
       const FlowIndex::Guard guard(index_, place);
       const FlowSlot existing = index_.find(place, [&](FlowSlot at) { return is_tuple(at, words); });
       if (existing.raw != 0) {
         const FlowHit found = hit(existing, init.swapped);
-        if (found.id != 0) return undo(InsertOutcome::kExists, found);
+        if (found.id != 0) return {InsertOutcome::kExists, found};
         index_.unlink(place, existing);  // dying: its eraser waits for our lock to do the same
       }
-      if (index_.link(place, {id})) {
-        // Only now may it be erased: who erases must find it linked. An addition, as a packet may have moved
-        // the state.
-        entries_[id].body.state.fetch_add(FlowWord::kLive - FlowWord::kBuilding, std::memory_order_release);
-        return {InsertOutcome::kInserted, {id, Direction::kOriginal}};
-      }
+      const InsertResult result = insert_absent(place, words, init, lack);
+      if (lack == Lack::kNothing) return result;
     }
-    if (!may_evict || !evict_from(place, init.now_seconds)) return undo(InsertOutcome::kFull, {});
+    if (!make_room(lack, place, init.now_seconds)) break;
   }
+  return {InsertOutcome::kFull, {}};
+}
+
+// Under the Guard of `place`. What it takes it gives back unless all goes well; `lack` says what was missing.
+template <typename Entry>
+InsertResult FlowTable<Entry>::insert_absent(const FlowIndex::Place& place, const Words& words,
+                                             const FlowInit& init, Lack& lack) {
+  const FlowVerdict& owning = init.owner == FlowOwner::kReplyIngress ? init.reply : init.original;
+  const bool counted = init.owner != FlowOwner::kNone;
+  if (counted && !quota_.take(owning.ingress.id())) return {InsertOutcome::kQuota, {}};
+  FlowWord word;
+  FlowId id = 0;
+  if (live_.fetch_add(1, std::memory_order_relaxed) >= capacity_) {
+    lack = Lack::kCapacity;
+  } else if (id = recycler_.take(word.incarnation); id == 0) {
+    lack = Lack::kEntry;
+  } else {
+    word.life = FlowWord::kBuilding;
+    word.protocol_state = init.state;
+    word.owner = init.owner;
+    word.original_swapped = init.swapped;
+    build(id, words, word, init);
+    if (index_.link(place, {id})) {
+      // Only now may it be erased: who erases must find it linked. An addition, as a packet may have moved
+      // the state.
+      entries_[id].body.state.fetch_add(FlowWord::kLive - FlowWord::kBuilding, std::memory_order_release);
+      return {InsertOutcome::kInserted, {id, Direction::kOriginal}};
+    }
+    recycler_.give_back(id);
+    lack = Lack::kSlot;
+  }
+  live_.fetch_sub(1, std::memory_order_relaxed);
+  if (counted) quota_.give_back(owning.ingress.id());
+  return {InsertOutcome::kFull, {}};
+}
+
+template <typename Entry>
+bool FlowTable<Entry>::make_room(Lack lack, const FlowIndex::Place& place, uint32_t now_seconds) {
+  switch (lack) {
+    case Lack::kCapacity:
+      return evict_one(now_seconds);
+    case Lack::kSlot:
+      return evict_from(place, now_seconds);
+    case Lack::kEntry:
+      recycler_.reclaim();
+      return true;
+    case Lack::kNothing:
+      break;
+  }
+  return false;
 }
 
 template <typename Entry>

@@ -77,7 +77,7 @@ struct FlowCopy {
 // quiescent(), and its key, once visible in the index, does not change while anybody can compare it. Ids held
 // longer must be looked up again.
 //
-// Memory per connection: IPv4 64 B entry + 16 B byte and packet counters + 9..16 B index (twice with
+// Memory per connection: IPv4 64 B entry + 16 B byte and packet counters + 10..20 B index (twice with
 // reply_tuples).
 //
 // Threads: workers registered with the Epoch: all of lookup_burst, insert, erase, set_verdict,
@@ -154,6 +154,7 @@ class FlowTable {
  private:
   struct Header;
   struct Layout;
+  enum class Lack : uint8_t { kNothing, kCapacity, kEntry, kSlot };  // what an insert was short of
   static constexpr size_t kWords = Entry::kKeyWords;
   using Words = std::array<uint64_t, kWords>;
 
@@ -168,7 +169,9 @@ class FlowTable {
   [[nodiscard]] Key reply_key_of(FlowId id) const;
   [[nodiscard]] bool is_tuple(FlowSlot slot, const Words& words) const;
   [[nodiscard]] FlowHit hit(FlowSlot slot, bool swapped) const;
-  [[nodiscard]] FlowId take_entry(uint32_t now_seconds, uint16_t& incarnation);
+  [[nodiscard]] InsertResult insert_absent(const FlowIndex::Place& place, const Words& words,
+                                           const FlowInit& init, Lack& lack);
+  [[nodiscard]] bool make_room(Lack lack, const FlowIndex::Place& place, uint32_t now_seconds);
   void build(FlowId id, const Words& words, FlowWord word, const FlowInit& init);
   [[nodiscard]] bool erase_if(FlowId id, uint32_t seen_state);
   void unlink(FlowId id, FlowWord word);
