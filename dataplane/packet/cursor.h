@@ -23,11 +23,16 @@ FL_INLINE struct cursor cursor_open(const void* data, const void* end) {
 // move. `bytes` is a compile-time constant (the verifier remembers the bound with the pointer it was checked
 // on).
 FL_INLINE const void* cursor_take(struct cursor* c, __u32 bytes) {
-  const __u8* at = c->data + c->offset;
 #ifdef __bpf__
-  // The one form of the check the verifier understands.
+  // The form of the check the verifier understands. It also wants to see that the offset is small: no header of a
+  // frame we accept begins beyond 16,703 (eight extension headers of 2,048 bytes, a tunnel with 252 of options).
+  __u32 offset = c->offset;
+  __asm__("" : "+r"(offset));  // the register that is compared is the one that is added
+  if (offset > 0x7fff) return 0;
+  const __u8* at = c->data + offset;
   if (at + bytes > c->end) return 0;
 #else
+  const __u8* at = c->data + c->offset;
   if (FL_UNLIKELY(bytes > c->length - c->offset)) return 0;
 #endif
   c->offset += bytes;

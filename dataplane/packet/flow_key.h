@@ -52,12 +52,10 @@ FL_INLINE int flow_key4_make(be32 source, be32 destination, be16 source_port, be
   int from_high = from > to;
   __u64 low = from_high ? to : from;
   __u64 high = from_high ? from : to;
-  key->low_address.raw = (__u32)(low >> 16);
-  key->high_address.raw = (__u32)(high >> 16);
-  key->low_port.raw = (__u16)low;
-  key->high_port.raw = (__u16)high;
-  key->protocol = protocol;
-  key->pad[0] = key->pad[1] = key->pad[2] = 0;
+  // Whole words, because the hash reads whole words right away.
+  __u32 word[4] = {(__u32)(low >> 16), (__u32)(high >> 16), FL_WORD_OF_HALVES((__u16)low, (__u16)high),
+                   FL_WORD_OF_BYTE(protocol)};
+  __builtin_memcpy(key, word, sizeof(word));
   return from_high;
 }
 
@@ -67,10 +65,10 @@ FL_INLINE int flow_key6_make(const struct ip_address* source, const struct ip_ad
   int from_high = order > 0 || (order == 0 && source_port.raw > destination_port.raw);
   key->low_address = from_high ? *destination : *source;
   key->high_address = from_high ? *source : *destination;
-  key->low_port = from_high ? destination_port : source_port;
-  key->high_port = from_high ? source_port : destination_port;
-  key->protocol = protocol;
-  key->pad[0] = key->pad[1] = key->pad[2] = 0;
+  __u16 low_port = from_high ? destination_port.raw : source_port.raw;
+  __u16 high_port = from_high ? source_port.raw : destination_port.raw;
+  __u32 word[2] = {FL_WORD_OF_HALVES(low_port, high_port), FL_WORD_OF_BYTE(protocol)};
+  __builtin_memcpy(&key->low_port, word, sizeof(word));
   return from_high;
 }
 

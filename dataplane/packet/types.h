@@ -86,6 +86,16 @@ FL_SIZE(ip_address, 16);
 #define FL_SWAP32(x) (x)
 #endif
 
+// Four bytes as one word, in their order in memory: written and read at once, where halves would stall the
+// load.
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define FL_WORD_OF_HALVES(first, second) ((__u32)(first) | (__u32)(second) << 16)
+#define FL_WORD_OF_BYTE(first) ((__u32)(first))
+#else
+#define FL_WORD_OF_HALVES(first, second) ((__u32)(first) << 16 | (__u32)(second))
+#define FL_WORD_OF_BYTE(first) ((__u32)(first) << 24)
+#endif
+
 FL_CONSTEXPR be16 to_be16(__u16 host) {
   be16 wire = {FL_SWAP16(host)};
   return wire;

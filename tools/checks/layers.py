@@ -31,7 +31,7 @@ ROOMS = {
     "tools/cli": {"dataplane/rpc", "dataplane/base", "dataplane/core", "dataplane/engine.hpp",
                   "controlplane/manifests", "controlplane/intent"},
     "tools/lab": set(),
-    "bench": {"dataplane", "controlplane"},
+    "bench": {"dataplane", "controlplane", "tests"},
 }
 
 # Third-party headers and the only rooms that may include them.
