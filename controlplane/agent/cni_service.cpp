@@ -249,12 +249,13 @@ void CniService::check(const rpc::CniCheckRequest& request, Done done) {
   const std::optional<Attachment> found = state_->ipam->find(key);
   if (!found || !found->committed)
     return done(Error{"FL4003", key.text() + " is not attached on this node", "recreate the pod"});
-  std::set<std::string> ours;
-  for (const core::IpAddress& address : found->addresses) ours.insert(core::Prefix::host(address).text());
-  for (const std::string& wanted : request.addresses()) {
-    if (!ours.contains(wanted))
+  // Plugins behind us in the chain may have added addresses; ours must still be there.
+  const std::set<std::string> known(request.addresses().begin(), request.addresses().end());
+  for (const core::IpAddress& address : found->addresses) {
+    const std::string ours = core::Prefix::host(address).text();
+    if (!known.contains(ours))
       return done(
-          Error{"FL4102", key.text() + " does not hold " + wanted + " of prevResult", "recreate the pod"});
+          Error{"FL4102", "prevResult does not have " + ours + " of " + key.text(), "recreate the pod"});
   }
   if (!state_->core.intent().endpoints.contains(found->endpoint))
     return done(Error{"FL4102", key.text() + " is not known to the dataplane", "restart fairlead-agent"});
