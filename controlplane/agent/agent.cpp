@@ -248,7 +248,8 @@ void Agent::detach(core::EndpointId id, Done done) {
 void Agent::note(const std::string& topic, std::vector<std::string> problems) {
   std::vector<std::string>& known = problems_[topic];
   for (const std::string& problem : problems) {
-    if (std::find(known.begin(), known.end(), problem) == known.end()) spdlog::warn("{}", problem);
+    if (std::find(known.begin(), known.end(), problem) != known.end()) continue;
+    spdlog::warn("{}", std::string_view(problem).substr(0, problem.find_last_not_of('\n') + 1));
   }
   if (problems.empty() && !known.empty()) spdlog::info("{}: all is well again", topic);
   known = std::move(problems);

@@ -63,9 +63,11 @@ void Publisher::start() {
 void Publisher::want(core::NodeState state) {
   state.generation = 0;
   if (version_ != 0 && same_content(wanted_, state)) return;
+  // The first state may be what the dataplane has already: on_state() and pump() decide about its number.
+  const bool is_numbered = wanted_.generation != 0;
   wanted_ = std::move(state);
   ++version_;
-  if (was_connected_) number_wanted();
+  if (is_numbered) number_wanted();
   pump();
 }
 
@@ -107,7 +109,6 @@ void Publisher::on_state(const Result<rpc::Response>& response) {
   spdlog::info("connected to the dataplane: generation {}, {} endpoints, {} peers", remote_.generation,
                remote_.endpoints.size(), remote_.peers.size());
   if (remote_.generation != 0) hooks_.dataplane_has(remote_);
-  was_connected_ = true;
   if (version_ != 0 && wanted_.generation <= remote_.generation) {
     if (same_content(wanted_, remote_)) {
       wanted_.generation = remote_.generation;
@@ -124,7 +125,8 @@ void Publisher::on_state(const Result<rpc::Response>& response) {
 
 void Publisher::pump() {
   if (version_ == 0 || !knows_remote_ || is_publishing_) return;
-  if (wanted_.generation == 0) number_wanted();  // a fresh dataplane has number 0, too
+  if (wanted_.generation == 0 && same_content(wanted_, remote_)) wanted_.generation = remote_.generation;
+  if (wanted_.generation == 0) number_wanted();
   if (remote_.generation == wanted_.generation) return settle();
   publish();
 }

@@ -46,8 +46,8 @@ class Publisher {
 
   void start();
 
-  // The state that shall be; its generation is ignored. Numbered at once, except before the first connection:
-  // the dataplane may have it already, under a number that stays.
+  // The state that shall be; its generation is ignored. Numbered at once, except the first one: the dataplane
+  // may have it already, under a number that stays.
   void want(core::NodeState state);
 
   [[nodiscard]] const core::NodeState& wanted() const { return wanted_; }
@@ -91,7 +91,6 @@ class Publisher {
   uint64_t version_ = 0;    // counts want(); 0: nothing wanted yet
   core::NodeState remote_;  // what the dataplane has, while knows_remote_
   bool knows_remote_ = false;
-  bool was_connected_ = false;
 
   core::NodeState in_flight_;  // while is_publishing_
   uint64_t in_flight_version_ = 0;
