@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails on an error code in the code that `fairlead explain` does not know, and on one that nobody uses."""
+"""Fails on an error code in the code that `fairlead explain` does not know. (The table may know more: codes are never reused.)"""
 import pathlib
 import re
 import sys
@@ -7,7 +7,6 @@ import sys
 root = pathlib.Path(__file__).resolve().parent.parent.parent
 table = root / "dataplane/base/error_codes.def"
 known = set(re.findall(r"FL_ERROR\((FL\d{4})", table.read_text()))
-# What a test expects is no use of its own; `FL1234` in comments of a header counts as one.
 used = {}
 for folder in ("dataplane", "controlplane", "tools"):
     for path in sorted((root / folder).rglob("*")):
@@ -21,7 +20,6 @@ for folder in ("dataplane", "controlplane", "tools"):
                 used.setdefault(code, f"{path.relative_to(root)}:{number}")
 
 problems = [f"{place}: {code} is not in {table.relative_to(root)}" for code, place in used.items() if code not in known]
-problems += [f"{table.relative_to(root)}: {code} is used nowhere" for code in sorted(known - set(used))]
 for problem in sorted(problems):
     print(problem)
 sys.exit(1 if problems else 0)

@@ -5,8 +5,8 @@
 namespace fairlead::cli {
 
 Exit exit_for(const Error& error) {
-  constexpr const char* kAgentHasNoDataplane = "FL5002";
-  constexpr const char* kWaitTimedOut = "FL5006";
+  constexpr const char* kAgentHasNoDataplane = "FL5020";
+  constexpr const char* kWaitTimedOut = "FL5024";
   if (error.code == "FL6001") return kUsage;
   if (error.code.starts_with("FL1")) return kInvalid;
   if (error.code == ipc::kUnreachable || error.code == kAgentHasNoDataplane) return kUnreachable;
