@@ -24,8 +24,12 @@ enum {
   FL_ICMP_SOURCE_QUENCH = 4,
   FL_ICMP_REDIRECT = 5,
   FL_ICMP_ECHO_REQUEST = 8,
+  FL_ICMP_ROUTER_ADVERT = 9,  // RFC 1256
+  FL_ICMP_ROUTER_SOLICIT = 10,
   FL_ICMP_TIME_EXCEEDED = 11,
   FL_ICMP_PARAMETER_PROBLEM = 12,
+  FL_ICMP_TIMESTAMP = 13,
+  FL_ICMP_MASK_REPLY = 18,  // RFC 950
 };
 
 // Codes of FL_ICMP_UNREACHABLE, RFC 792 and RFC 1812 section 5.2.7.1.
@@ -61,10 +65,11 @@ enum {
   FL_ICMPV6_PORT_UNREACHABLE = 4,
 };
 
-// RFC 1122 section 3.2.2: never answer one of these with another.
+// RFC 1122 section 3.2.2: never answer an error with another. Every type that is not known to be a query or
+// its reply counts as one: silence does no harm.
 FL_INLINE int icmp_is_error(__u8 type) {
-  return type == FL_ICMP_UNREACHABLE || type == FL_ICMP_SOURCE_QUENCH || type == FL_ICMP_REDIRECT ||
-         type == FL_ICMP_TIME_EXCEEDED || type == FL_ICMP_PARAMETER_PROBLEM;
+  return type != FL_ICMP_ECHO_REPLY && type != FL_ICMP_ECHO_REQUEST && type != FL_ICMP_ROUTER_ADVERT &&
+         type != FL_ICMP_ROUTER_SOLICIT && (type < FL_ICMP_TIMESTAMP || type > FL_ICMP_MASK_REPLY);
 }
 
 // RFC 4443 section 2.4 (e): errors, and redirects, are never answered by an error.
