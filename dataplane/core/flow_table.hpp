@@ -90,7 +90,7 @@ class FlowTable {
 
   // Private memory, or the file of config.path adopted or created. A file that is not ours, of another
   // layout, capacity or with a bad checksum is not used: the table starts empty and note() says why. Errors:
-  // FL2101 (file, memory).
+  // FL2205 (file, memory).
   [[nodiscard]] static Result<std::unique_ptr<FlowTable>> open(const FlowTableConfig& config, Epoch& epoch,
                                                                FlowQuota& quota);
   FlowTable(const FlowTable&) = delete;

@@ -127,7 +127,7 @@ template <typename Entry>
 Result<std::unique_ptr<FlowTable<Entry>>> FlowTable<Entry>::open(const FlowTableConfig& config, Epoch& epoch,
                                                                  FlowQuota& quota) {
   if (config.capacity == 0 || config.capacity > kLargestCapacity) {
-    return Error{"FL2102",
+    return Error{"FL2206",
                  "flow table capacity " + std::to_string(config.capacity) + " is not in 1.." +
                      std::to_string(kLargestCapacity),
                  "set a capacity of about the connections you expect at once, e.g. 262144"};
@@ -139,7 +139,7 @@ Result<std::unique_ptr<FlowTable<Entry>>> FlowTable<Entry>::open(const FlowTable
     try {
       region = MappedRegion::reserve(layout.bytes);
     } catch (const std::bad_alloc&) {
-      return Error{"FL2101", "flow table: no memory for " + std::to_string(layout.bytes) + " bytes",
+      return Error{"FL2205", "flow table: no memory for " + std::to_string(layout.bytes) + " bytes",
                    "configure fewer connections"};
     }
   } else {

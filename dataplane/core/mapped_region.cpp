@@ -15,7 +15,7 @@ namespace fairlead::core {
 namespace {
 
 Error file_error(const std::string& path, const std::string& doing, int error, std::string fix) {
-  return {"FL2101", "flow table file " + path + ": " + doing + ": " + std::strerror(error), std::move(fix)};
+  return {"FL2205", "flow table file " + path + ": " + doing + ": " + std::strerror(error), std::move(fix)};
 }
 
 }  // namespace

@@ -405,7 +405,7 @@ TYPED_TEST(FlowTableTest, RefusesImpossibleCapacities) {
     config.capacity = capacity;
     const auto table = FlowTable<TypeParam>::open(config, this->epoch_, this->quota_);
     ASSERT_FALSE(table.ok());
-    EXPECT_EQ(table.error().code, "FL2102");
+    EXPECT_EQ(table.error().code, "FL2206");
   }
 }
 
@@ -518,7 +518,7 @@ TYPED_TEST(FlowTableFileTest, OneProcessAtATime) {
   const auto table = this->open_file();
   const auto second = FlowTable<TypeParam>::open(this->config_, this->epoch_, this->quota_);
   ASSERT_FALSE(second.ok());
-  EXPECT_EQ(second.error().code, "FL2101");
+  EXPECT_EQ(second.error().code, "FL2205");
 }
 
 TYPED_TEST(FlowTableFileTest, AnImpossiblePathIsAnErrorWithAFix) {
