@@ -15,7 +15,7 @@ using FlowId = uint32_t;
 
 // Where packets of one direction must come from: kind in the top byte, id below.
 struct FlowIngress {
-  enum Kind : uint8_t { kAny = 0, kEndpoint = 1, kPeer = 2, kPort = 3 };
+  enum Kind : uint8_t { kAny = 0, kEndpoint = 1, kPeer = 2, kUplink = 3, kHost = 4 };  // as core::Side
 
   uint32_t raw = 0;
 

@@ -1,0 +1,84 @@
+#pragma once
+
+#include "dataplane/core/epoch.hpp"
+#include "dataplane/core/flow_quota.hpp"
+#include "dataplane/core/forwarder.hpp"
+#include "dataplane/core/icmp_limiter.hpp"
+#include "dataplane/core/snapshot_builder.hpp"
+#include "dataplane/core/steps/flow_lookup.hpp"
+#include "dataplane/core/wanted_neighbours.hpp"
+#include "dataplane/core/worker_counters.hpp"
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+namespace fairlead::core {
+
+// Packet::next_hop of on-link destinations that only packets asked for; below are those that templates wait
+// for.
+inline constexpr uint32_t kWantedBase = 1u << 24;
+
+struct Forwarder::State {
+  explicit State(const ForwarderConfig& with);
+  ~State();
+
+  // Makes what the builder has ready the current snapshot; returns when no online worker uses an older one.
+  void swap();
+
+  ForwarderConfig config;
+  SnapshotBuilder builder;                        // control thread
+  std::atomic<const Snapshot*> current{nullptr};  // written: control, read: workers
+  Epoch epoch;
+  FlowQuota quota;
+  FlowTables flows;
+  WantedNeighbours wanted;
+  flow_secret secret;      // of ICMP limits
+  uint64_t now_ns = 0;     // of the last age(); control thread
+  WorkerCounters control;  // what the control thread counts: expired flows
+  std::vector<std::unique_ptr<Worker>> workers;
+};
+
+struct Forwarder::Worker::Impl {
+  Impl(State& state, unsigned number)
+      : shared(state),
+        index(number),
+        limiter(state.secret.finish + number, state.config.icmp_errors_per_second) {}
+
+  void judge(std::span<Packet> packets, uint64_t now_ns, CounterBurst& counts);
+
+  State& shared;
+  const unsigned index;
+  WorkerCounters counters;  // written: this worker, read: any
+  IcmpLimiter limiter;
+
+  // One burst's working memory: too much for a stack frame, and warm.
+  template <typename Key>
+  struct Lookup {
+    uint32_t count = 0;
+    std::array<Key, kBurst> keys;
+    std::array<uint64_t, kBurst> hashes;
+    std::array<bool, kBurst> swapped;
+    std::array<FlowHit, kBurst> hits;
+    std::array<uint8_t, kBurst> walk;  // whose
+  };
+  std::array<Walk, kBurst> walks;
+  Lookup<flow_key4> lookup4;
+  Lookup<flow_key6> lookup6;
+
+ private:
+  struct Burst;  // what holds for all packets of one
+  void read_headers(Burst& burst, std::span<Packet> packets);
+  template <typename Table, typename Key>
+  void find_flow(Walk& walk, uint8_t which, const Table& table, Key (*key_of)(const parsed&, bool*),
+                 Lookup<Key>& lookup);
+  template <typename Table, typename Key>
+  void decide_all(Burst& burst, Table& table, Lookup<Key>& lookup);
+  template <typename Table, typename Key>
+  void decide(Burst& burst, Walk& walk, Table& table, const Key& key, FlowHit hit);
+  void finish(Burst& burst, Walk& walk, Verdict verdict);
+  bool answer(Burst& burst, Walk& walk, DropReason reason);
+  Verdict hold(Burst& burst, Walk& walk);
+};
+
+}  // namespace fairlead::core

@@ -1,0 +1,229 @@
+#include "dataplane/core/forwarder_state.hpp"
+#include "dataplane/core/icmp_answer.hpp"
+#include "dataplane/core/steps/apply.hpp"
+#include "dataplane/core/steps/commit.hpp"
+#include "dataplane/core/steps/decap.hpp"
+#include "dataplane/core/steps/parse.hpp"
+#include "dataplane/core/steps/slow_path.hpp"
+
+// The packet path: parse, decap, burst lookup; then per packet either what the flow entry says, or the slow
+// path and a new entry. README.md tells the life of a packet in the same order.
+
+namespace fairlead::core {
+
+struct Forwarder::Worker::Impl::Burst {
+  const Snapshot& snapshot;
+  CounterBurst& counts;
+  uint64_t now_ns;
+  uint32_t now_seconds;
+};
+
+void Forwarder::Worker::Impl::judge(std::span<Packet> packets, uint64_t now_ns, CounterBurst& counts) {
+  Burst burst{*shared.current.load(std::memory_order_acquire), counts, now_ns,
+              static_cast<uint32_t>(now_ns / 1'000'000'000)};
+  read_headers(burst, packets);
+  decide_all(burst, *shared.flows.v4, lookup4);
+  decide_all(burst, *shared.flows.v6, lookup6);
+}
+
+void Forwarder::Worker::Impl::read_headers(Burst& burst, std::span<Packet> packets) {
+  constexpr size_t kAhead = 4;
+  lookup4.count = lookup6.count = 0;
+  for (size_t i = 0; i < packets.size(); ++i) {
+    if (i + kAhead < packets.size()) __builtin_prefetch(packets[i + kAhead].data);
+    Packet& packet = packets[i];
+    packet.fate = Fate::kNone;
+    packet.reason = DropReason::NONE;
+    packet.tx_port = 0;
+    packet.encap_length = packet.tx_mtu = 0;
+    packet.next_hop = 0;
+    Walk& walk = walks[i];
+    walk.start(packet);
+    Verdict verdict = steps::parse(walk, burst.snapshot);
+    if (verdict.goes_on()) verdict = steps::decap(walk, burst.snapshot);
+    if (!verdict.goes_on()) [[unlikely]] {
+      finish(burst, walk, verdict);
+    } else if (walk.p.ip_version == 4) {
+      find_flow(walk, static_cast<uint8_t>(i), *shared.flows.v4, steps::key4_of, lookup4);
+    } else {
+      find_flow(walk, static_cast<uint8_t>(i), *shared.flows.v6, steps::key6_of, lookup6);
+    }
+    if (walk.decapsulated) burst.counts.add(Counter::decapsulated);
+  }
+}
+
+template <typename Table, typename Key>
+inline void Forwarder::Worker::Impl::find_flow(Walk& walk, uint8_t which, const Table& table,
+                                               Key (*key_of)(const parsed&, bool*), Lookup<Key>& lookup) {
+  const uint32_t at = lookup.count++;
+  steps::find_tuple(walk, table, key_of, &lookup.keys[at]);
+  lookup.hashes[at] = walk.hash;
+  lookup.swapped[at] = walk.swapped;
+  lookup.walk[at] = which;
+}
+
+template <typename Table, typename Key>
+void Forwarder::Worker::Impl::decide_all(Burst& burst, Table& table, Lookup<Key>& lookup) {
+  if (lookup.count == 0) return;
+  table.lookup_burst(lookup.keys.data(), lookup.hashes.data(), lookup.swapped.data(), lookup.count,
+                     lookup.hits.data());
+  for (uint32_t i = 0; i < lookup.count; ++i) {
+    Walk& walk = walks[lookup.walk[i]];
+    decide(burst, walk, table, lookup.keys[i], walk.keyed ? lookup.hits[i] : FlowHit{});
+  }
+}
+
+// Moves the connection's state on. True: it is over and this packet begins the next one under the same tuple.
+template <typename Table>
+inline bool step_flow(Table& table, FlowHit hit, const Walk& walk) {
+  if (walk.p.protocol == FL_PROTOCOL_TCP) return table.step_tcp(hit.id, hit.direction, walk.p.tcp_flags);
+  table.step_datagram(hit.id, hit.direction);
+  return false;
+}
+
+template <typename Table, typename Key>
+void Forwarder::Worker::Impl::decide(Burst& burst, Walk& walk, Table& table, const Key& key, FlowHit hit) {
+  const Snapshot& snapshot = burst.snapshot;
+  if (hit.id != 0) [[likely]] {
+    FlowBody& body = table.body(hit.id);
+    const FlowVerdict verdict = body.verdict(hit.direction);
+    const Template& out = snapshot.template_of(verdict.template_id);
+    if (steps::still_decides(verdict, walk, out)) [[likely]] {
+      if (!step_flow(table, hit, walk)) [[likely]] {
+        body.touch(hit.direction, burst.now_seconds);
+        table.count(hit.id, hit.direction, 1, walk.p.l3_length);
+        burst.counts.add(Counter::flow_hits);
+        return finish(burst, walk, steps::apply(walk, out));
+      }
+      table.erase(hit.id);
+      hit = {};
+    }
+  }
+
+  burst.counts.add(Counter::flow_misses);
+  Verdict verdict = steps::slow_path(walk, snapshot);
+  if (!verdict.goes_on()) return finish(burst, walk, verdict);
+  if (hit.id != 0 && step_flow(table, hit, walk)) {
+    table.erase(hit.id);
+    hit = {};
+  }
+  bool created = false;
+  hit = steps::commit(walk, snapshot, table, key, hit, burst.now_seconds, &created);
+  if (hit.id != 0) table.count(hit.id, hit.direction, 1, walk.p.l3_length);
+  if (created) burst.counts.add(Counter::flows_created);
+  finish(burst, walk, steps::apply(walk, snapshot.template_of(walk.template_id)));
+}
+
+// Gives the packet its fate and counts it; the one place that does.
+void Forwarder::Worker::Impl::finish(Burst& burst, Walk& walk, Verdict verdict) {
+  Packet& packet = *walk.packet;
+  if (verdict.fate == Fate::kHold) verdict = hold(burst, walk);
+  if (verdict.answerable && answer(burst, walk, verdict.reason)) verdict.fate = Fate::kAnswer;
+  packet.fate = verdict.fate;
+  packet.reason = verdict.reason;
+  switch (verdict.fate) {
+    case Fate::kForward:
+      burst.counts.add(Counter::forwarded);
+      break;
+    case Fate::kPunt:
+      burst.counts.add(Counter::punted);
+      break;
+    case Fate::kHold:
+      burst.counts.add(Counter::held);
+      break;
+    case Fate::kAnswer:
+      burst.counts.answer(verdict.reason);
+      break;
+    case Fate::kNone:  // no step ends so
+    case Fate::kDrop:
+      packet.fate = Fate::kDrop;
+      burst.counts.drop(verdict.reason);
+      return;
+  }
+  if (packet.encap_length != 0) burst.counts.add(Counter::encapsulated);
+}
+
+// The packet becomes an ICMP error back to its sender, when it may be answered, the sender has not had enough
+// of them, and the way back is clear.
+bool Forwarder::Worker::Impl::answer(Burst& burst, Walk& walk, DropReason reason) {
+  if (!may_be_answered(walk)) return false;
+  const Snapshot& snapshot = burst.snapshot;
+  const Template& out = way_back(walk, snapshot);
+  if (!can_carry_answer(out)) return false;
+
+  flow_key6 source{};
+  source.low_address = walk.p.source;
+  if (!limiter.admit(flow_hash6(&shared.secret, &source), burst.now_ns)) return false;
+  const uint16_t mtu = snapshot.template_of(walk.template_id).l3_mtu;
+  const IcmpError error = icmp_error_for(reason, walk.p.ip_version, mtu);
+  if (!write_icmp_error(walk, snapshot, error, out.encap.length)) return false;
+  return !steps::push(walk, out).goes_on();
+}
+
+// The packet waits, untouched, for its next hop's MAC address.
+Verdict Forwarder::Worker::Impl::hold(Burst& burst, Walk& walk) {
+  Packet& packet = *walk.packet;
+  packet.tx_port = walk.hold_port;
+  if (walk.template_id != 0) {
+    packet.next_hop = burst.snapshot.template_of(walk.template_id).next_hop;
+    return Verdict::as_it_stands(Fate::kHold);
+  }
+  const IpAddress address = address_of(walk.p.destination, walk.p.ip_version);
+  const uint32_t slot = shared.wanted.want(walk.hold_port, address, AddressHash{}(address), burst.now_ns);
+  if (slot == WantedNeighbours::kNone) return Verdict::drop(DropReason::NEIGHBOUR_UNRESOLVED);
+  packet.next_hop = kWantedBase + slot;
+  return Verdict::as_it_stands(Fate::kHold);
+}
+
+Forwarder::Worker::Worker() = default;
+Forwarder::Worker::~Worker() = default;
+
+void Forwarder::Worker::forward(std::span<Packet> burst, uint64_t now_ns) {
+  CounterBurst counts;
+  counts.add(Counter::in, burst.size());
+  impl_->judge(burst, now_ns, counts);
+  impl_->counters.add(counts);
+}
+
+void Forwarder::Worker::release_held(std::span<Packet> held, uint64_t now_ns) {
+  CounterBurst counts;
+  counts.add(Counter::held, uint64_t{0} - held.size());
+  impl_->judge(held, now_ns, counts);
+  impl_->counters.add(counts);
+}
+
+void Forwarder::Worker::undo(Fate counted_as, DropReason reason, uint32_t count, DropReason answered_for) {
+  CounterBurst counts;
+  const uint64_t less = uint64_t{0} - count;
+  switch (counted_as) {
+    case Fate::kForward:
+      counts.add(Counter::forwarded, less);
+      break;
+    case Fate::kPunt:
+      counts.add(Counter::punted, less);
+      break;
+    case Fate::kHold:
+      counts.add(Counter::held, less);
+      break;
+    case Fate::kAnswer:
+      counts.answer(answered_for, less);
+      break;
+    case Fate::kNone:
+    case Fate::kDrop:
+      return;  // a drop stays what it was
+  }
+  counts.drop(reason, count);
+  impl_->counters.add(counts);
+}
+
+void Forwarder::Worker::quiescent() {
+  impl_->shared.epoch.quiescent(impl_->index);
+}
+void Forwarder::Worker::offline() {
+  impl_->shared.epoch.offline(impl_->index);
+}
+void Forwarder::Worker::online() {
+  impl_->shared.epoch.online(impl_->index);
+}
+
+}  // namespace fairlead::core
