@@ -68,6 +68,13 @@ Read read_ipv4(const Bytes& payload) {
   packet.dont_fragment = (payload[6] & 0x40) != 0;
   packet.later_fragment = (get16(payload, 6) & 0x1fff) != 0;
   packet.more_fragments = (payload[6] & 0x20) != 0;
+  // RFC 791 3.2: all pieces but the last are multiples of 8 bytes, and none ends beyond what a datagram can
+  // be.
+  const size_t data = total - header, offset = (get16(payload, 6) & 0x1fffu) * 8;
+  if (packet.more_fragments && (data == 0 || data % 8 != 0)) return {{}, "MALFORMED_IPV4"};
+  if (offset + total > 65535 && (packet.later_fragment || packet.more_fragments))
+    return {{}, "MALFORMED_IPV4"};
+  if (packet.later_fragment && offset == 8 && packet.protocol == 6) return {{}, "FRAGMENT"};  // RFC 1858
   if (packet.later_fragment) return {packet, ""};
   const std::string error = read_transport(packet);
   if (!error.empty()) return {{}, error};
@@ -98,14 +105,21 @@ Read read_ipv6(const Bytes& payload) {
     if (next == 51) length = (static_cast<size_t>(b[at + 1]) + 2) * 4;  // RFC 4302 2.2
     if (next == 44) {
       length = 8;
-      packet.later_fragment = (get16(b, at + 2) & 0xfff8) != 0;
+      const size_t data = b.size() - at - 8, offset = get16(b, at + 2) & 0xfff8u;
+      packet.later_fragment = offset != 0;
       packet.more_fragments = (b[at + 3] & 1) != 0;
+      // RFC 8200 4.5: as in IPv4.
+      if (packet.more_fragments && (data == 0 || data % 8 != 0)) return {{}, "MALFORMED_IPV6"};
+      if (offset + data > 65535) return {{}, "MALFORMED_IPV6"};
     }
     if (at + length > b.size()) return {{}, "IPV6_EXTENSION_HEADERS"};
     next = b[at];
     at += length;
     if (packet.later_fragment) break;
   }
+  // Mobility, HIP, shim6 and the experimental numbers are extension headers, too, of which we know nothing.
+  const bool unknown = next == 135 || next == 139 || next == 140 || next == 253 || next == 254;
+  if (unknown && !packet.later_fragment) return {{}, "IPV6_EXTENSION_HEADERS"};
   packet.protocol = next;
   packet.header_length = at;
   if (packet.later_fragment) return {packet, ""};

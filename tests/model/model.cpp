@@ -63,8 +63,10 @@ bool is_martian(const Bytes& address) {
   if (address.size() == 4)
     return in_prefix(address, "0.0.0.0", 8) || in_prefix(address, "127.0.0.0", 8) ||
            in_prefix(address, "240.0.0.0", 4);
-  return in_prefix(address, "::", 128) || in_prefix(address, "::1", 128) ||
-         in_prefix(address, "::ffff:0:0", 96);
+  return in_prefix(address, "::", 96) || in_prefix(address, "::ffff:0:0", 96);
+}
+bool is_link_local(const Bytes& address) {
+  return address.size() == 4 ? in_prefix(address, "169.254.0.0", 16) : in_prefix(address, "fe80::", 10);
 }
 bool is_multicast(const Bytes& address) {
   if (address.size() == 4)
@@ -77,6 +79,12 @@ const WorldPeer* peer_with_vtep(const World& world, const Bytes& address) {
     if (peer.vtep == address || peer.alternate == address) return &peer;
   }
   return nullptr;
+}
+
+// What a pod may not send, wherever that pod is: it would speak as a node.
+bool is_tunnel_to_a_node(const World& world, const IpPacket& packet) {
+  return packet.protocol == 17 && !packet.later_fragment && packet.destination_port == world.tunnel_port &&
+         (is_own(world, packet.destination) || peer_with_vtep(world, packet.destination) != nullptr);
 }
 
 // The next hop on the underlay for `address`: longest prefix, then the neighbour's MAC.
@@ -113,6 +121,7 @@ Way way_to(const World& world, const Bytes& address) {
     const Bytes& next_hop = address.size() == 4 ? peer.next_hop4 : peer.next_hop6;
     return next_hop.empty() ? Way{} : underlay_way(world, next_hop);
   }
+  if (is_in(world.cluster_pods, address)) return {};  // a pod address of nobody never goes to the wire
   return underlay_way(world, address);
 }
 
@@ -207,7 +216,7 @@ bool is_icmp_error(const IpPacket& packet) {
            !(packet.icmp_type >= 13 && packet.icmp_type <= 18) && packet.icmp_type != 9 &&
            packet.icmp_type != 10;
   }
-  return packet.version == 6 && packet.protocol == 58 && packet.icmp_type < 128;
+  return packet.version == 6 && packet.protocol == 58 && (packet.icmp_type < 128 || packet.icmp_type == 137);
 }
 
 // RFC 792, 1191, 1812 4.3.2; RFC 4443: an error towards the source of `packet`, or just a drop where none may
@@ -278,6 +287,9 @@ Judgement route(const World& world, const From& from, IpPacket packet) {
   const Way way = way_to(world, packet.destination);
   const bool from_uplink = from.port == kUplinkPort;
   if (way.kind == Way::Kind::kHost) return from.port == kHostPort ? drop("HAIRPIN") : punt(world, packet);
+  // RFC 3927 2.7, RFC 4291 2.5.6: not beyond the link.
+  if (is_link_local(packet.destination)) return drop("MARTIAN_DESTINATION");
+  if (is_link_local(packet.source)) return drop("MARTIAN_SOURCE");
   if (way.kind == Way::Kind::kBlackhole) return answer(world, from, packet, "NO_ENDPOINT", 3, 1, 1, 3, 0);
   if (from_uplink && way.kind != Way::Kind::kEndpoint) return drop("NO_ROUTE");
   if (way.kind == Way::Kind::kNone) return answer(world, from, packet, "NO_ROUTE", 3, 0, 1, 0, 0);
@@ -306,18 +318,19 @@ Judgement from_tunnel(const World& world, const Bytes& outer_source, uint8_t out
   size_t header = 8;
   if (world.geneve) {  // RFC 8926 3.4
     header += static_cast<size_t>(udp_payload[0] & 0x3f) * 4;
-    const bool critical = (udp_payload[1] & 0x40) != 0;
-    if (udp_payload[0] >> 6 != 0 || critical || udp_payload[2] != 0x65 || udp_payload[3] != 0x58 ||
+    const bool critical_or_control = (udp_payload[1] & 0xc0) != 0;
+    if (udp_payload[0] >> 6 != 0 || critical_or_control || udp_payload[2] != 0x65 || udp_payload[3] != 0x58 ||
         header > udp_payload.size()) {
       return drop("MALFORMED_TUNNEL");
     }
-  } else if ((udp_payload[0] & 0x08) == 0) {  // RFC 7348 5: the I flag
+  } else if (udp_payload[0] != 0x08 || udp_payload[1] != 0 || udp_payload[2] != 0 || udp_payload[3] != 0 ||
+             udp_payload[7] != 0) {  // RFC 7348 5: the I flag; the rest would be an extension we do not speak
     return drop("MALFORMED_TUNNEL");
   }
   const uint32_t vni = static_cast<uint32_t>(udp_payload[4] << 16 | udp_payload[5] << 8 | udp_payload[6]);
   if (vni != world.vni) return drop("WRONG_VNI");
   const Bytes inner(udp_payload.begin() + static_cast<std::ptrdiff_t>(header), udp_payload.end());
-  if (inner.size() < 14) return drop("MALFORMED_ETHERNET");
+  if (inner.size() < 14) return drop("MALFORMED_TUNNEL");
   const auto ethertype = static_cast<uint16_t>(inner[12] << 8 | inner[13]);
   if (ethertype == 0x0806) return drop("ARP_NOT_EXPECTED");
   if (ethertype != 0x0800 && ethertype != 0x86dd) return drop("UNKNOWN_ETHERTYPE");
@@ -328,7 +341,7 @@ Judgement from_tunnel(const World& world, const Bytes& outer_source, uint8_t out
   const uint8_t outer_ecn = outer_class & 3, inner_ecn = packet.traffic_class & 3;
   uint8_t ecn = inner_ecn;
   if (outer_ecn == 3) {
-    if (inner_ecn == 0) return drop("MALFORMED_TUNNEL");
+    if (inner_ecn == 0) return drop("CONGESTED_NOT_ECT");
     ecn = 3;
   } else if (outer_ecn == 1 && inner_ecn == 2) {
     ecn = 1;
@@ -336,6 +349,7 @@ Judgement from_tunnel(const World& world, const Bytes& outer_source, uint8_t out
   const bool owned =
       is_in(peer->cidrs, packet.source) || packet.source == peer->vtep || packet.source == peer->alternate;
   if (!owned) return drop("INNER_SOURCE_NOT_OWNED");
+  if (is_tunnel_to_a_node(world, packet)) return drop("TUNNEL_FROM_POD");
   if (ecn != inner_ecn) {
     packet.traffic_class = static_cast<uint8_t>((packet.traffic_class & 0xfc) | ecn);
     set_traffic_class(packet.bytes, packet.traffic_class);
@@ -365,21 +379,19 @@ Judgement judge(const World& world, uint32_t port, const Bytes& bytes) {
     if (from.endpoint == nullptr) return drop("UNKNOWN_ENDPOINT");
     const std::vector<Bytes>& own = from.endpoint->addresses;
     if (std::find(own.begin(), own.end(), packet.source) == own.end()) return drop("SPOOFED_SOURCE");
-    const bool to_node =
-        is_own(world, packet.destination) || peer_with_vtep(world, packet.destination) != nullptr;
-    if (packet.protocol == 17 && !packet.later_fragment && packet.destination_port == world.tunnel_port &&
-        to_node)
-      return drop("TUNNEL_FROM_POD");
+    if (is_tunnel_to_a_node(world, packet)) return drop("TUNNEL_FROM_POD");
     return judge_destination(world, from, packet);
   }
 
   if (port == kUplinkPort) {
+    if ((bytes[0] & 1) != 0) return drop("MULTICAST");  // RFC 1812 5.3.4: a link broadcast
     const bool to_tunnel_end = packet.protocol == 17 && !packet.later_fragment &&
                                packet.destination_port == world.tunnel_port &&
                                is_own(world, packet.destination);
     if (to_tunnel_end) {
-      const Bytes payload(packet.bytes.begin() + static_cast<std::ptrdiff_t>(packet.header_length + 8),
-                          packet.bytes.end());
+      if (packet.more_fragments) return drop("FRAGMENT");  // tunnels set DF: nobody sends us these
+      const auto udp = packet.bytes.begin() + static_cast<std::ptrdiff_t>(packet.header_length);
+      const Bytes payload(udp + 8, udp + (udp[4] << 8 | udp[5]));
       return from_tunnel(world, packet.source, packet.traffic_class, payload);
     }
     const bool ours = is_in(world.local_pods, packet.source) || is_own(world, packet.source);

@@ -1,0 +1,57 @@
+// Every packet row on the core, by the engine without devices.
+#include "dataplane/core/memory_engine.hpp"
+#include "tests/golden/rows.hpp"
+
+#include <gtest/gtest.h>
+
+namespace fairlead::golden {
+namespace {
+
+class CoreRows final : public RowEngine {
+ public:
+  void load(const World& world) override {
+    core::ForwarderConfig config;
+    config.flow_capacity = 1024;
+    config.seed = 7;
+    engine_ = std::make_unique<core::MemoryEngine>(config);
+    generation_ = 0;
+    require(engine_->add_port({.id = kUplinkPort, .kind = PortKind::kUplink, .device = "uplink"}));
+    require(engine_->add_port({.id = kTrunkPort, .kind = PortKind::kTrunk, .device = "trunk"}));
+    require(engine_->add_port({.id = kHostPort, .kind = PortKind::kHost, .device = "host"}));
+    change(world);
+  }
+
+  void change(const World& world) override {
+    require(engine_->set_underlay(underlay_of(world)));
+    const core::NodeState state = node_state_of(world, ++generation_);
+    core::NodeStateDelta delta = core::diff(engine_->forwarder().node_state(), state);
+    require(engine_->publish(delta));
+  }
+
+  std::vector<Emitted> inject(uint32_t port, const Bytes& frame) override {
+    std::vector<Emitted> emitted;
+    for (auto& output : engine_->inject(static_cast<core::PortId>(port), frame)) {
+      emitted.push_back({output.port, std::move(output.frame)});
+    }
+    return emitted;
+  }
+
+  [[nodiscard]] core::Counters counters() const override { return engine_->counters(); }
+
+ private:
+  static void require(const Result<void>& result) {
+    if (!result) throw std::runtime_error(result.error().text());
+  }
+
+  std::unique_ptr<core::MemoryEngine> engine_;
+  uint64_t generation_ = 0;
+};
+
+TEST(CoreRows, Agree) {
+  const Rows rows = load_rows(FAIRLEAD_ROWS);
+  CoreRows engine;
+  for (const Row& row : rows.rows) EXPECT_EQ(run_row(rows, row, engine), "");
+}
+
+}  // namespace
+}  // namespace fairlead::golden
