@@ -1,10 +1,9 @@
 #include "dataplane/base/diagnostic.hpp"
 
-#include <gtest/gtest.h>
-
-#include <nlohmann/json.hpp>
-
 #include "dataplane/base/error_codes.hpp"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 namespace fairlead {
 namespace {
@@ -22,7 +21,8 @@ Diagnostic example() {
 }
 
 TEST(Diagnostic, IsShownAsDocumented) {
-  EXPECT_EQ(render(example()), R"(error[FL1042]: cluster.yaml:14:10: spec.overlay.mtu 9500 does not fit uplink ens1f0
+  EXPECT_EQ(render(example()),
+            R"(error[FL1042]: cluster.yaml:14:10: spec.overlay.mtu 9500 does not fit uplink ens1f0
    14 |     mtu: 9500
       |          ^^^^ uplink MTU 9000 minus VXLAN 50 allows 1280..8950
   fix:  set mtu: 8950 (or remove the key: it is computed), or raise ens1f0 to 9550
@@ -50,7 +50,8 @@ TEST(Diagnostic, CaretsStandUnderWhatTheyMean) {
   d.excerpt = "\ta: 1";
   d.column = 2;
   d.length = 1;
-  EXPECT_NE(render(d).find("   14 |  a: 1\n      |  ^ "), std::string::npos) << "tabs are one column: " << render(d);
+  EXPECT_NE(render(d).find("   14 |  a: 1\n      |  ^ "), std::string::npos)
+      << "tabs are one column: " << render(d);
   d.excerpt = "short";
   d.column = 99;
   d.length = 7;
@@ -79,10 +80,11 @@ TEST(Diagnostic, WithoutAPlaceThereIsNoExcerpt) {
 }
 
 TEST(Diagnostic, JsonHasTheSameFacts) {
-  EXPECT_EQ(to_json(example()).dump(),
-            R"({"code":"FL1042","column":10,"excerpt":"    mtu: 9500","file":"cluster.yaml",)"
-            R"("fix":"set mtu: 8950 (or remove the key: it is computed), or raise ens1f0 to 9550","length":4,"line":14,)"
-            R"("note":"uplink MTU 9000 minus VXLAN 50 allows 1280..8950","what":"spec.overlay.mtu 9500 does not fit uplink ens1f0"})");
+  EXPECT_EQ(
+      to_json(example()).dump(),
+      R"({"code":"FL1042","column":10,"excerpt":"    mtu: 9500","file":"cluster.yaml",)"
+      R"("fix":"set mtu: 8950 (or remove the key: it is computed), or raise ens1f0 to 9550","length":4,"line":14,)"
+      R"("note":"uplink MTU 9000 minus VXLAN 50 allows 1280..8950","what":"spec.overlay.mtu 9500 does not fit uplink ens1f0"})");
   EXPECT_EQ(to_json(Error{"FL5020", "nobody there"}).dump(), R"({"code":"FL5020","what":"nobody there"})");
 }
 
@@ -109,7 +111,8 @@ TEST(Diagnostic, AListIsSortedAndCutPerFile) {
 
 TEST(Diagnostic, FirstAsAnErrorKeepsItsPlace) {
   EXPECT_EQ(to_error(example()).what,
-            "cluster.yaml:14:10: spec.overlay.mtu 9500 does not fit uplink ens1f0 (uplink MTU 9000 minus VXLAN 50 allows 1280..8950)");
+            "cluster.yaml:14:10: spec.overlay.mtu 9500 does not fit uplink ens1f0 (uplink MTU 9000 minus "
+            "VXLAN 50 allows 1280..8950)");
 }
 
 TEST(Nearest, FindsSlipsOnly) {
