@@ -18,7 +18,8 @@
 namespace fairlead::dpdk {
 namespace {
 
-// DPDK's log goes line by line to ours; the last error is kept because drivers return only an errno.
+// DPDK's log goes line by line to ours; the first error is kept (the others follow from it) because drivers
+// return only an errno.
 class DpdkLog {
  public:
   static DpdkLog& instance() {
@@ -38,13 +39,13 @@ class DpdkLog {
     return rte_openlog_stream(stream) == 0;
   }
 
-  std::string last_error() {
+  std::string first_error() {
     std::lock_guard lock(mutex_);
-    return last_error_;
+    return first_error_;
   }
   void forget() {
     std::lock_guard lock(mutex_);
-    last_error_.clear();
+    first_error_.clear();
   }
 
  private:
@@ -56,7 +57,9 @@ class DpdkLog {
         continue;
       }
       const int level = rte_log_cur_msg_loglevel();
-      if (level > 0 && level <= static_cast<int>(RTE_LOG_ERR)) last_error_ = line_;
+      if (level > 0 && level <= static_cast<int>(RTE_LOG_ERR)) {
+        if (first_error_.empty()) first_error_ = line_;
+      }
       // At debug level of ours whatever DPDK calls it: what matters becomes a Result, which people do see.
       if (!line_.empty()) spdlog::debug("dpdk: {}", line_);
       line_.clear();
@@ -65,7 +68,7 @@ class DpdkLog {
 
   std::mutex mutex_;
   std::string line_;
-  std::string last_error_;
+  std::string first_error_;
 };
 
 uint64_t free_huge_bytes() {
@@ -96,7 +99,7 @@ std::string floating_lcores() {
 }
 
 Error explain_failure(int error) {
-  const std::string said = last_dpdk_error();
+  const std::string said = first_dpdk_error();
   const std::string reason = (said.empty() ? std::string(rte_strerror(error)) : said);
   switch (error) {
     case EACCES:
@@ -114,8 +117,8 @@ Error explain_failure(int error) {
 
 }  // namespace
 
-std::string last_dpdk_error() {
-  return DpdkLog::instance().last_error();
+std::string first_dpdk_error() {
+  return DpdkLog::instance().first_error();
 }
 void forget_dpdk_errors() {
   DpdkLog::instance().forget();
@@ -144,13 +147,14 @@ Result<EalStart> start_eal(const DpdkConfig& config) {
   setenv("LIBXDP_SKIP_DISPATCHER", "1", 1);
 
   std::vector<std::string> words = {"fairlead-dataplane",
-                                    "--in-memory",
                                     "--no-telemetry",
                                     "--log-level=lib.*:info",
                                     "--file-prefix=fairlead-" + std::to_string(getpid()),
-                                    "--lcores=" + floating_lcores()};
-  words.push_back("-m");
-  words.push_back(std::to_string(config.memory_mib));
+                                    "--lcores=" + floating_lcores(),
+                                    "-m",
+                                    std::to_string(config.memory_mib)};
+  // Nothing of ours in the file system; DPDK 22.11 has one option for each kind of memory.
+  words.emplace_back(start.huge_pages ? "--in-memory" : "--no-shconf");
   if (!start.huge_pages) words.emplace_back("--no-huge");
   if (!config.pci) {
     words.emplace_back("--no-pci");
@@ -163,8 +167,11 @@ Result<EalStart> start_eal(const DpdkConfig& config) {
   if (!DpdkLog::instance().install()) {
     start.notes.emplace_back("DPDK's log could not be redirected: it goes to syslog");
   }
-  if (rte_eal_init(static_cast<int>(arguments.size()), arguments.data()) < 0)
-    return explain_failure(rte_errno);
+  const bool initialised = rte_eal_init(static_cast<int>(arguments.size()), arguments.data()) >= 0;
+  const int error = rte_errno;
+  // DPDK makes a directory even for those who share nothing, and leaves it.
+  rmdir(rte_eal_get_runtime_dir());
+  if (!initialised) return explain_failure(error);
   started = true;
   return start;
 }

@@ -22,7 +22,7 @@ struct EalStart {
 
 // The last error DPDK logged, without its prefix; empty when there is none. Drivers say why they failed
 // nowhere else.
-[[nodiscard]] std::string last_dpdk_error();
+[[nodiscard]] std::string first_dpdk_error();
 void forget_dpdk_errors();
 
 }  // namespace fairlead::dpdk

@@ -69,7 +69,7 @@ EthdevPort::~EthdevPort() {
 }
 
 Error EthdevPort::refused(const char* doing, int error) const {
-  const std::string said = last_dpdk_error();
+  const std::string said = first_dpdk_error();
   return {
       "FL2013",
       "port " + spec_.device + ": " + doing + ": " + (said.empty() ? rte_strerror(std::abs(error)) : said),
@@ -82,7 +82,7 @@ Result<void> EthdevPort::find_or_probe() {
   forget_dpdk_errors();
   const int error = rte_dev_probe(opening_.devargs.c_str());
   if (error != 0) {
-    const std::string said = last_dpdk_error();
+    const std::string said = first_dpdk_error();
     return Error{
         "FL2010",
         "no DPDK driver opens \"" + opening_.devargs + "\": " + (said.empty() ? rte_strerror(-error) : said),
