@@ -13,8 +13,20 @@ Result<rte_mempool*> create_pool(const std::string& name, unsigned count, uint16
   const unsigned room = std::min<unsigned>(UINT16_MAX, unsigned{frame_room} + RTE_PKTMBUF_HEADROOM);
   // A cache larger than a fraction of the pool would strand buffers with threads that do not need them.
   const unsigned cache = std::min<unsigned>(RTE_MEMPOOL_CACHE_MAX_SIZE / 2, count / 16);
+  std::string unique = name;
+  for (unsigned turn = 1;; ++turn) {
+    rte_mempool* former = rte_mempool_lookup(unique.c_str());
+    if (former == nullptr) break;
+    // Drivers forget what the kernel held when they close (net_af_xdp); a pool with buffers missing is no
+    // use.
+    if (former->size == count && rte_pktmbuf_data_room_size(former) == room &&
+        rte_mempool_full(former) == 1) {
+      return former;
+    }
+    unique = name + "." + std::to_string(turn);
+  }
   rte_mempool* pool =
-      rte_pktmbuf_pool_create(name.c_str(), count, cache, 0, static_cast<uint16_t>(room), SOCKET_ID_ANY);
+      rte_pktmbuf_pool_create(unique.c_str(), count, cache, 0, static_cast<uint16_t>(room), SOCKET_ID_ANY);
   if (pool == nullptr) {
     return Error{"FL2002",
                  "no memory for " + std::to_string(count) + " packet buffers of " + std::to_string(room) +

@@ -16,7 +16,8 @@ inline constexpr uint16_t kBigBufferBytes = UINT16_MAX;
 inline constexpr uint16_t kBigFrameMax = kBigBufferBytes - RTE_PKTMBUF_HEADROOM;
 inline constexpr uint16_t kSmallFrameRoom = RTE_MBUF_DEFAULT_DATAROOM;
 
-// A pool of buffers with `frame_room` bytes behind the usual headroom. FL2002 when there is no memory for it.
+// A pool of buffers with `frame_room` bytes behind the usual headroom. One that exists under that name from
+// an earlier engine of the process is used again. FL2002 when there is no memory for it.
 [[nodiscard]] Result<rte_mempool*> create_pool(const std::string& name, unsigned count, uint16_t frame_room);
 
 // core::Packet is a view of one contiguous mbuf, which `Packet::buffer` names. These two keep both sides

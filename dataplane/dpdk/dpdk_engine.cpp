@@ -18,6 +18,8 @@ constexpr unsigned kSmallBuffers = 8192 - 1;
 constexpr uint64_t kLinkCheckNs = 500'000'000;
 constexpr uint32_t kAgeBudget = 4096;
 
+bool engine_lives = false;  // control thread
+
 uint64_t monotonic_ns() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -45,12 +47,14 @@ struct DpdkEngine::State {
   std::map<core::PortId, OpenPort> ports;
   std::unique_ptr<PortSet> port_set = std::make_unique<PortSet>();
   std::vector<std::unique_ptr<Worker>> workers;
+  std::map<core::PortId, core::UnderlayLink> links;
   uint64_t next_link_check_ns = 0;
 
   Result<void> start();
   void stop();
   // Hands the workers the ports as they are now; `leaving` is not among them any more.
   void renew_port_set(const Port* leaving = nullptr);
+  [[nodiscard]] core::MacAddress mac_of(const Port& port) const;
   Result<void> tell_forwarder();
   Result<void> let_host_stand_for_uplink();
   Result<void> follow(const core::NodeSettings& settings);
@@ -100,10 +104,18 @@ void DpdkEngine::State::renew_port_set(const Port* leaving) {
   port_set = std::move(next);
 }
 
+// Devices without a MAC address of their own (rings, pcap files) have the one their link is said to have.
+core::MacAddress DpdkEngine::State::mac_of(const Port& port) const {
+  if (port.mac() != core::MacAddress{}) return port.mac();
+  const auto link = links.find(port.spec().id);
+  if (link != links.end()) return link->second.mac;
+  return {{0x02, 0, 0, 0, 0, static_cast<uint8_t>(port.spec().id)}};
+}
+
 Result<void> DpdkEngine::State::tell_forwarder() {
   std::vector<core::PortFacts> facts;
   for (const auto& [id, open] : ports) {
-    facts.push_back({id, open.port->spec().kind, open.port->mac(), open.port->spec().mtu, open.up,
+    facts.push_back({id, open.port->spec().kind, mac_of(*open.port), open.port->spec().mtu, open.up,
                      open.port->is_exclusive()});
   }
   return forwarder->set_ports(facts);
@@ -132,9 +144,11 @@ DpdkEngine::DpdkEngine(std::unique_ptr<State> state) : state_(std::move(state)) 
 
 DpdkEngine::~DpdkEngine() {
   state_->stop();
+  engine_lives = false;
 }
 
 Result<std::unique_ptr<DpdkEngine>> DpdkEngine::create(const DpdkConfig& config) {
+  if (engine_lives) return Error{"FL2004", "another DPDK engine lives in this process", ""};
   auto state = std::make_unique<State>();
   state->config = config;
   state->config.workers = std::clamp(config.workers, 1u, 64u);
@@ -142,7 +156,12 @@ Result<std::unique_ptr<DpdkEngine>> DpdkEngine::create(const DpdkConfig& config)
     state->stop();
     return started.error();
   }
+  engine_lives = true;
   return std::unique_ptr<DpdkEngine>(new DpdkEngine(std::move(state)));
+}
+
+void DpdkEngine::settle() {
+  state_->renew_port_set();
 }
 
 Result<void> DpdkEngine::add_port(const PortSpec& spec) {
@@ -203,6 +222,10 @@ Result<void> DpdkEngine::publish(const core::NodeStateDelta& delta) {
 }
 
 Result<void> DpdkEngine::set_underlay(const core::Underlay& underlay) {
+  if (state_->links != underlay.links) {
+    state_->links = underlay.links;
+    if (auto told = state_->tell_forwarder(); !told) return told;
+  }
   auto done = state_->forwarder->set_underlay(underlay);
   if (!done) return done;
   for (auto& worker : state_->workers) worker->judge_held_again();
@@ -228,7 +251,7 @@ std::vector<PortStatus> DpdkEngine::ports() const {
     status.spec = open.port->spec();
     status.driver = open.port->driver();
     status.note = open.port->note();
-    status.mac = open.port->mac();
+    status.mac = state_->mac_of(*open.port);
     status.up = open.port->link_up();
     status.rx_missed = open.port->missed();
     for (const auto& worker : state_->workers) {

@@ -33,12 +33,13 @@ struct DpdkConfig {
 
 // The DPDK engine: owns EAL, ports, workers and a core::Forwarder.
 //
-// Threads: one control thread for everything but heartbeat_ns(); the workers are its own. A process creates
-// one engine in its life (EAL starts once); destroying it stops the workers, closes the ports and removes the
-// TAP devices.
+// Threads: one control thread for everything but heartbeat_ns(); the workers are its own. One engine at a
+// time in a process: DPDK starts with the first one's memory and CPUs and stays. Destroying it stops the
+// workers, closes the ports and removes the TAP devices.
 class DpdkEngine final : public Engine {
  public:
-  // Errors: FL2001 no permission, FL2002 memory, FL2003 EAL refused, FL2004 second engine in one process.
+  // Errors: FL2001 no permission, FL2002 memory, FL2003 EAL refused, FL2004 another engine lives in this
+  // process.
   [[nodiscard]] static Result<std::unique_ptr<DpdkEngine>> create(const DpdkConfig& config);
   ~DpdkEngine() override;
   DpdkEngine(const DpdkEngine&) = delete;
@@ -58,6 +59,8 @@ class DpdkEngine final : public Engine {
   void tick(uint64_t now_ns) override;
   [[nodiscard]] uint64_t heartbeat_ns() const override;
   [[nodiscard]] std::vector<std::pair<core::PortId, core::IpAddress>> unresolved_next_hops() const override;
+  // Returns when every worker has sent what it had received before the call. For tests.
+  void settle();
   Result<void> set_capture(uint8_t stages, uint32_t snap_length) override;
   unsigned drain_capture(const CaptureVisitor& visit, unsigned budget) override;
   [[nodiscard]] uint64_t capture_lost() const override;

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <optional>
 #include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -108,8 +109,6 @@ Error explain_failure(int error) {
     case ENOMEM:
       return {"FL2002", "DPDK got no memory: " + reason,
               "reserve huge pages (sysctl vm.nr_hugepages=256) or lower --memory"};
-    case EALREADY:
-      return {"FL2004", "DPDK has already been started in this process", ""};
     default:
       return {"FL2003", "DPDK did not start: " + reason, "see the log at level debug for what DPDK said"};
   }
@@ -125,8 +124,8 @@ void forget_dpdk_errors() {
 }
 
 Result<EalStart> start_eal(const DpdkConfig& config) {
-  static bool started = false;
-  if (started) return explain_failure(EALREADY);
+  static std::optional<EalStart> started;
+  if (started) return *started;
 
   EalStart start;
   const uint64_t wanted = uint64_t{config.memory_mib} << 20;
@@ -172,7 +171,7 @@ Result<EalStart> start_eal(const DpdkConfig& config) {
   // DPDK makes a directory even for those who share nothing, and leaves it.
   rmdir(rte_eal_get_runtime_dir());
   if (!initialised) return explain_failure(error);
-  started = true;
+  started = start;
   return start;
 }
 

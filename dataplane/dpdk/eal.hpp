@@ -13,7 +13,8 @@ struct EalStart {
   std::vector<std::string> notes;  // fall-backs taken, for EngineInfo
 };
 
-// Starts DPDK's environment once per process, in the calling thread, without pinning it anywhere.
+// Starts DPDK's environment in the calling thread, without pinning it anywhere. It stays for the life of the
+// process: a second call returns what the first one did.
 //
 // Several dataplanes share a machine: nothing is left in the file system (--in-memory) and the file prefix
 // carries the pid. Errors: FL2001 no permission, FL2002 not enough memory, FL2003 EAL refused, FL2004 already

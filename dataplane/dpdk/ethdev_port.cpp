@@ -63,9 +63,9 @@ EthdevPort::~EthdevPort() {
     rte_eth_dev_close(ethdev_);
     if (known) rte_dev_remove(info.device);
   }
-  // A device that existed before us may still hold our buffers in its rings: then its pool must outlive the
-  // port.
-  if (was_probed_ && pool_ != nullptr) rte_mempool_free(pool_);
+  // Once frames have been received, other ports' rings may still hold buffers of ours: the pool stays, to be
+  // used again by the next port of this id.
+  if (!is_started_) rte_mempool_free(pool_);
 }
 
 Error EthdevPort::refused(const char* doing, int error) const {

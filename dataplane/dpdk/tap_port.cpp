@@ -69,9 +69,6 @@ Result<void> TapPort::configure() {
   auto facts = read_link(spec_.device);
   if (!facts) return facts.error();
   mac_ = facts->mac;
-  // The kernel takes only frames addressed to the device; what is punted still carries the gateway's MAC or a
-  // NIC's.
-  if (spec_.kind == PortKind::kHost) destination_ = Destination::kThisDevice;
   return {};
 }
 

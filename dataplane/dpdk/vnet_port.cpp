@@ -173,9 +173,6 @@ void VnetPort::transmit(unsigned lane_index, std::span<core::Packet* const> pack
   for (uint16_t i = 0; i < packets.size(); ++i) {
     core::Packet& packet = *packets[i];
     outcome[i] = DropReason::NONE;
-    if (destination_ == Destination::kThisDevice && (packet.data[0] & 1) == 0) {
-      std::memcpy(packet.data, mac_.bytes.data(), mac_.bytes.size());
-    }
     if (send_cut(lane, fd, packet, outcome[i])) continue;
     TcpTrain::Segment segment;
     const TcpTrain::Kind kind = TcpTrain::examine(packet, segment);

@@ -33,9 +33,6 @@ class VnetPort : public Port {
   [[nodiscard]] uint64_t missed() const override { return missed_.load(std::memory_order_relaxed); }
 
  protected:
-  // What transmit() does to a frame's destination MAC.
-  enum class Destination : uint8_t { kAsItStands, kThisDevice };
-
   // `lanes`: how many workers will transmit.
   VnetPort(PortSpec spec, rte_mempool* big_pool, rte_mempool* small_pool, unsigned lanes);
 
@@ -44,7 +41,6 @@ class VnetPort : public Port {
     rte_mbuf* spare = nullptr;  // allocated, not filled yet
   };
   std::vector<Queue> queues_;
-  Destination destination_ = Destination::kAsItStands;
 
  private:
   static constexpr unsigned kTrains = 4;

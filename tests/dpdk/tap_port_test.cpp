@@ -88,7 +88,7 @@ TEST(TapPort, CarriesTcpSuperPacketsWholeBetweenTwoNamespaces) {
   right.run("ip neigh replace 192.0.2.1 lladdr " + a->mac().text() + " dev relay0");
   {
     const Relay relay(*a, *b);
-  left.run("ping -c 2 -W 2 192.0.2.2");
+    left.run("ping -c 2 -W 2 192.0.2.2");
     test::sh(right.exec("iperf3 -s -1 -D"));
     usleep(300'000);
     test::sh(left.exec("iperf3 -c 192.0.2.2 -n 200M -J") + " | grep -q '\"bytes\":.*2097[0-9]*'");
