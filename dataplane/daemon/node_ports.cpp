@@ -105,10 +105,12 @@ Result<void> check_privileges() {
     return Error{"FL2101", "no permission to open devices and load programs: " + missing + " missing",
                  "run it as root: sudo ..."};
   }
+  // The AF_XDP buffers are locked memory. CAP_IPC_LOCK lifts the limit by itself; without it the limit must
+  // go, which takes CAP_SYS_RESOURCE. (BPF maps are charged to the cgroup since kernel 5.11.)
   const rlimit unbounded{RLIM_INFINITY, RLIM_INFINITY};
-  if (setrlimit(RLIMIT_MEMLOCK, &unbounded) != 0) {
-    return Error{"FL2101", std::string("cannot raise the limit of locked memory: ") + std::strerror(errno),
-                 "give it CAP_SYS_RESOURCE, or LimitMEMLOCK=infinity in its unit"};
+  if (setrlimit(RLIMIT_MEMLOCK, &unbounded) != 0 && (have >> CAP_IPC_LOCK & 1) == 0) {
+    return Error{"FL2101", std::string("cannot lock memory for AF_XDP: ") + std::strerror(errno),
+                 "give it CAP_IPC_LOCK, or CAP_SYS_RESOURCE, or LimitMEMLOCK=infinity in its unit"};
   }
   return {};
 }
