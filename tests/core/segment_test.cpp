@@ -254,6 +254,8 @@ TEST(Segment, RefusesWhatIsNotWhatItSays) {
   EXPECT_EQ(reason(make({}), [](Super& s) { s.packet.offload.segment_size = 0; }), DropReason::MALFORMED_L4);
   EXPECT_EQ(reason(make({.payload = 60000}), [](Super& s) { s.packet.offload.segment_size = 29; }),
             DropReason::MALFORMED_L4);
+  EXPECT_EQ(reason(make({.payload = 4000}), [](Super& s) { put(s.frame, 20, 0x2000, 2); }),
+            DropReason::MALFORMED_L4);
   EXPECT_EQ(reason(make({}), [](Super& s) { s.packet.length = 13; }), DropReason::MALFORMED_ETHERNET);
   EXPECT_EQ(reason(make({}), [](Super& s) { s.packet.length = 2000; }), DropReason::MALFORMED_IPV4);
   EXPECT_EQ(reason(make({}), [](Super& s) { s.packet.encap_length = 48; }), DropReason::MALFORMED_TUNNEL);

@@ -65,6 +65,29 @@ TEST(ParseFragments, Ipv6) {
   EXPECT_PARSE(FRAGMENT, frame6({.extensions = {{44, fragment_header(8, true)}}}, Bytes(16)));
 }
 
+// What stands behind the fragment header of a later fragment is the middle of something, whatever its number
+// says.
+TEST(ParseFragments, ALaterIpv6FragmentIsNotReadFurther) {
+  for (const uint8_t next : {60, 51, 6, 17}) {
+    const Parsed p = parse(
+        frame6({.protocol = next, .extensions = {{44, fragment_header(16, true)}}, .fill_checksum = false},
+               Bytes(8, 0xff)));
+    ASSERT_EQ(p.error, FL_PARSE_OK) << int{next};
+    EXPECT_EQ(p.protocol, next);
+    EXPECT_EQ(p.l4_offset, 62);
+    EXPECT_EQ(p.payload_offset, 62);
+  }
+}
+
+// The packet ends inside the fragment header; the frame's padding makes it look whole.
+TEST(ParseFragments, AFragmentHeaderReachingIntoThePadding) {
+  for (size_t length = 0; length < 8; ++length) {
+    Bytes frame = frame6({.protocol = 17, .extensions = {{44, fragment_header(0, true)}}}, udp(pattern(40)));
+    put(frame, 18, length, 2);
+    EXPECT_PARSE(IPV6_EXTENSION_HEADERS, frame);
+  }
+}
+
 TEST(ParseFragments, AnAtomicIpv6FragmentIsAWholePacket) {
   const Parsed p = parse(frame6({.extensions = {{44, fragment_header(0, false)}}}, tcp(pattern(11))));
   ASSERT_EQ(p.error, FL_PARSE_OK);

@@ -232,6 +232,8 @@ TEST(Parse, RouterAlertWhenAllowed) {
   EXPECT_EQ(parse(wrong, FL_PARSE_ALLOW_ROUTER_ALERT).error, FL_PARSE_BAD_IPV4_CHECKSUM);
   const Bytes mixed = frame4({.protocol = 2, .options = {1, 1, 1, 1, 148, 4, 0, 0, 0, 0, 0, 0}}, pattern(8));
   EXPECT_EQ(parse(mixed, FL_PARSE_ALLOW_ROUTER_ALERT).error, FL_PARSE_OK);
+  const Bytes length3 = frame4({.protocol = 2, .options = {148, 3, 0, 0}}, pattern(8));
+  EXPECT_EQ(parse(length3, FL_PARSE_ALLOW_ROUTER_ALERT).error, FL_PARSE_IPV4_OPTIONS);
   const Bytes route = frame4({.options = {148, 4, 0, 0, 131, 3, 4, 0}}, tcp({}));
   EXPECT_EQ(parse(route, FL_PARSE_ALLOW_ROUTER_ALERT).error, FL_PARSE_IPV4_OPTIONS);
 }
