@@ -107,7 +107,7 @@ void CniService::add(const rpc::CniAddRequest& request, AddDone done) {
   if (valid) valid = validate_netns(request.netns());
   if (!valid) return done(valid.error());
   // A DEL that is still queued belongs to an earlier life of the same attachment.
-  if (state_->queue.contains(key)) state_->remove(key, [](const Result<void>&) {});
+  if (state_->queue.contains(key)) state_->remove(key, State::Because::kNote, [](const Result<void>&) {});
   const AttachmentRequest who{key, request.pod_namespace(), request.pod_name(), request.pod_uid(),
                               request.netns()};
   state_->keys.run(key, [state = state_, who, done](const KeyQueue::Finished& finished) {
@@ -199,16 +199,17 @@ void CniService::State::undo(const std::shared_ptr<AddJob>& job, const Error& wh
 void CniService::del(const rpc::CniDelRequest& request, Done done) {
   const AttachmentKey key{request.container_id(), request.interface()};
   if (Result<void> valid = validate(key); !valid) return done(valid.error());
-  state_->remove(key, std::move(done));
+  state_->remove(key, State::Because::kRequest, std::move(done));
 }
 
-void CniService::State::remove(const AttachmentKey& key, Done done) {
-  keys.run(key, [this, self = shared_from_this(), key, done](const KeyQueue::Finished& finished) {
+void CniService::State::remove(const AttachmentKey& key, Because because, Done done) {
+  keys.run(key, [this, self = shared_from_this(), key, because, done](const KeyQueue::Finished& finished) {
     const auto end = [this, key, done, finished](const Result<void>& result) {
       if (result) queue.remove(key);
       done(result);
       finished();
     };
+    if (because == Because::kNote && !queue.contains(key)) return end({});
     const std::optional<Attachment> found = ipam->find(key);
     if (!found) {
       // Nothing on record; a link may be left of an agent whose state was lost.
@@ -288,7 +289,7 @@ void CniService::collect_garbage(const rpc::CniGcRequest& request, Done done) {
     // What is not complete yet belongs to an ADD that runs.
     if (!attachment.committed || valid.contains(attachment.who.key)) continue;
     ++progress->left;
-    state_->remove(attachment.who.key,
+    state_->remove(attachment.who.key, State::Because::kRequest,
                    [progress, one_less, key = attachment.who.key](const Result<void>& removed) {
                      if (!removed)
                        progress->failures += " " + key.text() + " (" + removed.error().what + ");";

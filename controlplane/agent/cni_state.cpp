@@ -40,6 +40,7 @@ void CniService::State::stop() {
   boost::system::error_code ignored;  // closing an inotify descriptor cannot lose anything
   notes.close(ignored);
   pool.join();
+  keys.clear();  // its operations hold this state
 }
 
 Result<void> CniService::State::refresh_cidrs(const std::vector<core::Prefix>& now) {
@@ -100,7 +101,7 @@ void CniService::State::work_off_queue() {
   const std::vector<DelQueue::Note> waiting = queue.list(problems);
   for (const std::string& problem : problems) spdlog::warn("{}", problem);
   for (const DelQueue::Note& note : waiting) {
-    remove(note.key, [this, key = note.key](const Result<void>& removed) {
+    remove(note.key, Because::kNote, [this, key = note.key](const Result<void>& removed) {
       if (removed) return;
       spdlog::warn("queued DEL of {}: {}", key.text(), removed.error().text());
       retry.expires_after(options.retry_queued_del);

@@ -35,7 +35,9 @@ struct CniService::State : std::enable_shared_from_this<CniService::State> {
   void complete(const std::shared_ptr<AddJob>& job);
   void undo(const std::shared_ptr<AddJob>& job, const Error& why);
 
-  void remove(const AttachmentKey& key, Done done);
+  // kNote: for a queued DEL, which must still be queued when its turn comes; an ADD may have come between.
+  enum class Because { kRequest, kNote };
+  void remove(const AttachmentKey& key, Because because, Done done);
   [[nodiscard]] Result<void> dismantle(const Attachment& attachment);
   [[nodiscard]] static Result<void> remove_own_link(const std::string& host_interface,
                                                     const AttachmentKey& key);

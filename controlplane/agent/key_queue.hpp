@@ -21,7 +21,8 @@ class KeyQueue {
     waiting.push_back(std::move(operation));
     if (waiting.size() == 1) start(key);
   }
-  [[nodiscard]] bool empty() const { return waiting_.empty(); }
+  // Forgets everything; what runs may still call finished.
+  void clear() { waiting_.clear(); }
 
  private:
   void start(const AttachmentKey& key) {
@@ -31,6 +32,7 @@ class KeyQueue {
   }
   void next(const AttachmentKey& key) {
     const auto it = waiting_.find(key);
+    if (it == waiting_.end()) return;  // cleared meanwhile
     it->second.pop_front();
     if (it->second.empty())
       waiting_.erase(it);
