@@ -195,8 +195,8 @@ TEST_F(PodTc, MulticastIsNamedBeforeItsSourceIsJudged) {
   expect_out(from_pod6(kPod6, address6(0xfeff, 1)));
 }
 
-// Shorter frames than a whole IP header are refused by the test run of recent kernels: those come over a real veth pair
-// in tests/ebpf.
+// Shorter frames than a whole IP header are refused by the test run of recent kernels: those come over a real
+// veth pair in tests/ebpf.
 TEST_F(PodTc, TheHeadersAloneAreEnough) {
   const Bytes four = from_pod4(kPod4, kPeer4);
   const Bytes six = from_pod6(kPod6, kPeer6);

@@ -4,7 +4,9 @@
 #include <bpf/libbpf.h>
 
 #include <linux/if_link.h>
+#include <sys/mman.h>
 #include <xdp/libxdp.h>
+#include <xdp/xsk.h>
 
 namespace fairlead::test {
 namespace {
@@ -95,6 +97,91 @@ TEST_F(Uplink, TheDriversProgramIsFoundAndFilled) {
   EXPECT_GE(reading.passed, 2u);
   EXPECT_EQ(reading.out, 0u);
   EXPECT_EQ(reading.in, reading.passed);
+}
+
+// An AF_XDP socket of queue 0, as the driver opens one.
+class XdpSocket {
+ public:
+  static constexpr uint32_t kFrames = 64;
+  static constexpr uint32_t kFrameBytes = 4096;
+
+  XdpSocket(const char* interface, int sockets_map) {
+    memory_ =
+        mmap(nullptr, kFrames * kFrameBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    EXPECT_EQ(xsk_umem__create(&umem_, memory_, kFrames * kFrameBytes, &fill_, &completion_, nullptr), 0);
+    xsk_socket_config config{};
+    config.rx_size = config.tx_size = kFrames;
+    config.libbpf_flags = XSK_LIBBPF_FLAGS__INHIBIT_PROG_LOAD;
+    config.bind_flags = XDP_COPY;
+    EXPECT_EQ(xsk_socket__create(&socket_, interface, 0, umem_, &rx_, &tx_, &config), 0);
+    uint32_t at = 0;
+    EXPECT_EQ(xsk_ring_prod__reserve(&fill_, kFrames, &at), kFrames);
+    for (uint32_t i = 0; i < kFrames; ++i) *xsk_ring_prod__fill_addr(&fill_, at + i) = i * kFrameBytes;
+    xsk_ring_prod__submit(&fill_, kFrames);
+    const uint32_t queue = 0;
+    const int fd = xsk_socket__fd(socket_);
+    EXPECT_EQ(bpf_map_update_elem(sockets_map, &queue, &fd, BPF_ANY), 0);
+  }
+  ~XdpSocket() {
+    xsk_socket__delete(socket_);
+    xsk_umem__delete(umem_);
+    munmap(memory_, kFrames * kFrameBytes);
+  }
+
+  // The next frame; empty when none comes.
+  std::vector<uint8_t> receive() {
+    pollfd ready{xsk_socket__fd(socket_), POLLIN, 0};
+    uint32_t at = 0;
+    if (poll(&ready, 1, 5000) != 1 || xsk_ring_cons__peek(&rx_, 1, &at) != 1) return {};
+    const xdp_desc* descriptor = xsk_ring_cons__rx_desc(&rx_, at);
+    const auto* bytes = static_cast<const uint8_t*>(xsk_umem__get_data(memory_, descriptor->addr));
+    std::vector<uint8_t> frame(bytes, bytes + descriptor->len);
+    xsk_ring_cons__release(&rx_, 1);
+    return frame;
+  }
+
+ private:
+  void* memory_ = nullptr;
+  xsk_umem* umem_ = nullptr;
+  xsk_socket* socket_ = nullptr;
+  xsk_ring_prod fill_{}, tx_{};
+  xsk_ring_cons completion_{}, rx_{};
+};
+
+TEST_F(Uplink, TheSocketGetsOursAndTheKernelTheRest) {
+  attach_as_the_driver();
+  ASSERT_TRUE(set_filter().ok());
+  XdpSocket socket("up0", bpf_map__fd(bpf_object__find_map_by_name(object_, "xsks_map")));
+  const auto send_from_fabric = [](const char* address, uint16_t port) {
+    NetworkLab::in("fl-bpf-fabric", [&] {
+      const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+      sockaddr_in to{};
+      to.sin_family = AF_INET;
+      to.sin_port = htons(port);
+      inet_pton(AF_INET, address, &to.sin_addr);
+      EXPECT_EQ(sendto(fd, "fairlead", 8, 0, reinterpret_cast<sockaddr*>(&to), sizeof(to)), 8)
+          << strerror(errno);
+      close(fd);
+    });
+  };
+  const auto destination_of = [](const std::vector<uint8_t>& frame) {
+    return frame.size() < 34 ? std::string("nothing")
+                             : std::to_string(frame[30]) + "." + std::to_string(frame[31]) + "." +
+                                   std::to_string(frame[32]) + "." + std::to_string(frame[33]);
+  };
+  send_from_fabric("10.1.0.5", 9);
+  EXPECT_EQ(destination_of(socket.receive()), "10.1.0.5");
+  NetworkLab::in("fl-bpf-fabric", [] { EXPECT_EQ(ping_here("192.0.2.1", 3, "", true), 3u); });
+  send_from_fabric("192.0.2.1", 4790);
+  send_from_fabric("192.0.2.1", 4789);
+  const auto tunnel = socket.receive();
+  EXPECT_EQ(destination_of(tunnel), "192.0.2.1");
+  ASSERT_GE(tunnel.size(), 38u);
+  EXPECT_EQ(tunnel[36] << 8 | tunnel[37], 4789);
+  const auto reading = counters_of(*hooks_, "uplink_xdp");
+  EXPECT_EQ(reading.out, 2u);
+  EXPECT_GE(reading.passed, 4u);
+  EXPECT_EQ(reading.in, reading.out + reading.passed);
 }
 
 TEST_F(Uplink, ANewFilterReplacesTheOld) {
