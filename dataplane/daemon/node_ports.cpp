@@ -15,8 +15,6 @@
 namespace fairlead::daemon {
 namespace {
 
-constexpr core::PortId kTrunkPort = 2, kHostPort = 3;
-
 struct NeededCapability {
   int bit;
   const char* name;

@@ -11,8 +11,11 @@
 
 namespace fairlead::daemon {
 
-// What a process needs before it touches devices: the named capabilities, and locked memory without a bound
-// for AF_XDP and BPF. Errors: FL2101 names what is missing.
+// The ports every node has; uplinks are 1 and 4..15, fast ports from 16.
+inline constexpr core::PortId kTrunkPort = 2, kHostPort = 3;
+
+// What a process needs before it touches devices: the capabilities, and as much locked memory as it may have.
+// Errors: FL2101 names the capabilities that are missing.
 [[nodiscard]] Result<void> check_privileges();
 
 // A node's ports as they were opened.

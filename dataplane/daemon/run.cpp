@@ -1,6 +1,16 @@
 #include "dataplane/daemon/run.hpp"
 
 #include "dataplane/base/version.hpp"
+#include "dataplane/core/memory_engine.hpp"
+#include "dataplane/daemon/capture.hpp"
+#include "dataplane/daemon/dataplane.hpp"
+#include "dataplane/daemon/hooks_side.hpp"
+#include "dataplane/daemon/node_ports.hpp"
+#include "dataplane/daemon/service.hpp"
+#include "dataplane/daemon/state_file.hpp"
+#include "dataplane/daemon/underlay_feed.hpp"
+#include "dataplane/dpdk/dpdk_engine.hpp"
+#include "dataplane/rpc/server.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -14,19 +24,6 @@
 #include <optional>
 #include <sys/stat.h>
 #include <utility>
-#if __has_include("dataplane/core/memory_engine.hpp")
-#include "dataplane/core/memory_engine.hpp"
-#define FL_HAVE_MEMORY_ENGINE
-#endif
-#include "dataplane/daemon/capture.hpp"
-#include "dataplane/daemon/dataplane.hpp"
-#include "dataplane/daemon/hooks_side.hpp"
-#include "dataplane/daemon/node_ports.hpp"
-#include "dataplane/daemon/service.hpp"
-#include "dataplane/daemon/state_file.hpp"
-#include "dataplane/daemon/underlay_feed.hpp"
-#include "dataplane/dpdk/dpdk_engine.hpp"
-#include "dataplane/rpc/server.hpp"
 
 namespace fairlead::daemon {
 namespace {
@@ -68,6 +65,7 @@ class Process {
 
  private:
   Result<void> start_dpdk();
+  Result<void> start_memory();
   void tick();
   void schedule_tick();
 
@@ -115,19 +113,24 @@ Result<void> Process::start_dpdk() {
   return underlay_->start();
 }
 
+// No devices and no privileges: the ports exist by name only.
+Result<void> Process::start_memory() {
+  core::ForwarderConfig config;
+  config.flow_capacity = options_.flow_capacity;
+  engine_ = std::make_unique<core::MemoryEngine>(config);
+  std::vector<PortSpec> specs = options_.uplinks;
+  specs.push_back({kTrunkPort, PortKind::kTrunk, options_.trunk});
+  specs.push_back({kHostPort, PortKind::kHost, options_.host});
+  for (const PortSpec& spec : specs) {
+    if (Result<void> added = engine_->add_port(spec); !added) return added;
+  }
+  return {};
+}
+
 Result<void> Process::start(ipc::Server server) {
   server_.emplace(std::move(server));
-  if (options_.engine == "memory") {
-#ifdef FL_HAVE_MEMORY_ENGINE
-    core::ForwarderConfig config;
-    config.flow_capacity = options_.flow_capacity;
-    engine_ = std::make_unique<core::MemoryEngine>(config);
-#else
-    return Error{"FL2106", "this build has no memory engine", ""};
-#endif
-  } else if (Result<void> started = start_dpdk(); !started) {
+  if (Result<void> started = options_.engine == "memory" ? start_memory() : start_dpdk(); !started)
     return started;
-  }
   for (const std::string& note : engine_->info().notes) spdlog::info("{}", note);
   for (const PortStatus& port : engine_->ports()) {
     spdlog::info("port {} {} ({}){}", port.spec.id, port.spec.device, port.driver,
