@@ -349,7 +349,11 @@ Result<void> UnderlayMirror::resolve(core::PortId port, const core::IpAddress& a
   if (!address) return Error{"FL3201", "cannot resolve an empty address"};
   const auto [wanted, is_new] = state.wanted.try_emplace({port, address});
   wanted->second.asked = true;
-  if (!is_new) return {};  // refresh() goes on with it
+  // Asked before: while the kernel is at it, refresh() is enough; an entry that failed or was flushed is
+  // tried at once.
+  const auto known = state.neighbour_states.find(wanted->first);
+  const bool has_failed = known == state.neighbour_states.end() || (known->second & NUD_FAILED) != 0;
+  if (!is_new && !has_failed) return {};
   return state.use(wanted->first);
 }
 

@@ -47,6 +47,8 @@ class UnderlayMirror {
   // Asks the kernel to find `address` on `port`'s link; the answer arrives as an event. From then on the
   // neighbour is wanted: refresh() keeps it fresh, since the kernel does not see our traffic that would
   // confirm it.
+  // Each call for a neighbour that failed or was flushed makes the kernel try again: the caller sets the
+  // pace.
   Result<void> resolve(core::PortId port, const core::IpAddress& address);
 
   // Call about once a second. Tells the kernel every few seconds that wanted neighbours are in use, so that

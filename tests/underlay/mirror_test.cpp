@@ -279,6 +279,8 @@ TEST_F(MirrorTest, ANeighbourIsResolvedOnRequestAndFollowed) {
   });
   NetworkLab::sh("ip neigh del 192.0.2.2 dev up0");
   expect_soon("deletion", [&](const core::Underlay& underlay) { return !underlay.neighbours.contains(key); });
+  ASSERT_TRUE(mirror_->resolve(kUplink, key.second).ok());  // wanted already, and lost: asked for at once
+  expect_soon("return", [&](const core::Underlay& underlay) { return underlay.neighbours.contains(key); });
 }
 
 TEST_F(MirrorTest, NobodyThereIsNotResolved) {
