@@ -26,7 +26,7 @@ struct ForwarderConfig {
 struct PortFacts {
   PortId id = 0;
   PortKind kind = PortKind::kUplink;
-  MacAddress mac;
+  MacAddress mac{};
   uint16_t mtu = 1500;
   bool up = true;
   bool exclusive = false;  // uplink the kernel does not see: its ARP and ND and whatever is not ours is

@@ -92,14 +92,15 @@ class Tracer {
 
   // True when the connection's entry decides, as it would for a real packet.
   bool look_up() {
-    FlowVerdict found;
+    steps::FlowSays says;
     if (walk_.p.ip_version == 4) {
-      found = look_up_in(*flows_.v4, steps::key4_of);
+      says = look_up_in(*flows_.v4, steps::key4_of);
     } else {
-      found = look_up_in(*flows_.v6, steps::key6_of);
+      says = look_up_in(*flows_.v6, steps::key6_of);
     }
+    const FlowVerdict& found = says.out;
     const Template& out = snapshot_.template_of(found.template_id);
-    const bool decides = steps::still_decides(found, walk_, out);
+    const bool decides = steps::still_decides(says, walk_, snapshot_);
     if (!walk_.keyed) {
       say(Step::flow_lookup, "", "neither ports nor an echo id: no flow entry, the slow path decides");
     } else if (found.template_id == 0) {
@@ -116,11 +117,11 @@ class Tracer {
   }
 
   template <typename Table, typename Key>
-  FlowVerdict look_up_in(const Table& table, Key (*key_of)(const parsed&, bool*)) {
+  steps::FlowSays look_up_in(const Table& table, Key (*key_of)(const parsed&, bool*)) {
     Key key;
     steps::find_tuple(walk_, table, key_of, &key);
     const FlowHit hit = walk_.keyed ? table.lookup(key, walk_.hash, walk_.swapped) : FlowHit{};
-    return hit.id != 0 ? table.body(hit.id).verdict(hit.direction) : FlowVerdict{};
+    return hit.id != 0 ? steps::FlowSays::read(table.body(hit.id), hit.direction) : steps::FlowSays{};
   }
 
   void explain(Step step, Verdict verdict, bool only_why) {

@@ -86,14 +86,13 @@ void Forwarder::Worker::Impl::decide(Burst& burst, Walk& walk, Table& table, con
   const Snapshot& snapshot = burst.snapshot;
   if (hit.id != 0) [[likely]] {
     FlowBody& body = table.body(hit.id);
-    const FlowVerdict verdict = body.verdict(hit.direction);
-    const Template& out = snapshot.template_of(verdict.template_id);
-    if (steps::still_decides(verdict, walk, out)) [[likely]] {
+    const steps::FlowSays says = steps::FlowSays::read(body, hit.direction);
+    if (steps::still_decides(says, walk, snapshot)) [[likely]] {
       if (!step_flow(table, hit, walk)) [[likely]] {
         body.touch(hit.direction, burst.now_seconds);
         table.count(hit.id, hit.direction, 1, walk.p.l3_length);
         burst.counts.add(Counter::flow_hits);
-        return finish(burst, walk, steps::apply(walk, out));
+        return finish(burst, walk, steps::apply(walk, snapshot.template_of(says.out.template_id)));
       }
       table.erase(hit.id);
       hit = {};

@@ -8,7 +8,7 @@ namespace fairlead::core::steps {
 // What the flow entry of a judged packet says.
 struct FlowPlan {
   FlowVerdict original;
-  FlowVerdict reply;  // template 0: the way back is not clear now, its first packet will be judged
+  FlowVerdict reply;  // template 0: the way back is not clear now, so that no packet is decided by the entry
   FlowOwner owner = FlowOwner::kNone;
 };
 
@@ -42,8 +42,8 @@ struct FlowPlan {
   return walk.p.protocol != FL_PROTOCOL_TCP || tcp_first(walk.p.tcp_flags, *state);
 }
 
-// Writes the decision where the connection's next packets find it: a new entry, or this direction of the one
-// that is there but did not decide any more. Returns where; id 0 when the packet goes without an entry.
+// Writes the decision where the connection's next packets find it: a new entry, or the one that is there but
+// did not decide any more. Returns where; id 0 when the packet goes without an entry.
 //
 // A full table or a used-up quota costs the connection its fast path, not its packets: nothing yet depends on
 // entries (no translation, no policy).
@@ -67,6 +67,7 @@ template <typename Table, typename Key>
     known = result.hit;
   }
   table.set_verdict(known.id, known.direction, plan.original, now_seconds);
+  table.set_verdict(known.id, opposite(known.direction), plan.reply, now_seconds);
   return known;
 }
 

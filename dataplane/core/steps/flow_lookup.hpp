@@ -49,12 +49,30 @@ inline void find_tuple(Walk& walk, const Table& table, Key (*key_of)(const parse
   walk.hash = table.hash(*key);
 }
 
-// Is what an entry says still true for this packet? If not, the slow path says anew.
+// What a flow entry says about a packet: its own direction, and the other one, which leads back to its
+// sender.
+struct FlowSays {
+  FlowVerdict out;
+  FlowVerdict back;
+
+  static FlowSays read(const FlowBody& body, Direction direction) {
+    return {body.verdict(direction), body.verdict(opposite(direction))};
+  }
+};
+
+// Is it still true for this packet? If not, the slow path says anew.
+//
+// Not when the fate of either side has changed since: `out` because the packet would leave wrongly, `back`
+// because its sender may be gone or have lost its address. Not when it comes from elsewhere, and not when TTL
+// or size need a word.
 //
 // Reads: snapshot.templates
-[[nodiscard]] inline bool still_decides(const FlowVerdict& verdict, const Walk& walk, const Template& out) {
-  if (verdict.template_id == 0 || verdict.generation != out.generation) return false;
-  if (!Side::from_raw(verdict.ingress.raw).accepts(walk.side)) return false;
+[[nodiscard]] inline bool still_decides(const FlowSays& says, const Walk& walk, const Snapshot& snapshot) {
+  const Template& out = snapshot.template_of(says.out.template_id);
+  const Template& back = snapshot.template_of(says.back.template_id);
+  if (says.out.generation != out.generation || says.back.generation != back.generation) return false;
+  if (out.kind == TemplateKind::kGone || back.kind == TemplateKind::kGone) return false;
+  if (!Side::from_raw(says.out.ingress.raw).accepts(walk.side)) return false;
   if (out.kind == TemplateKind::kPunt) return true;
   return usable(out) && walk.p.ttl > 1 && walk.l3_size() <= out.l3_mtu;
 }
