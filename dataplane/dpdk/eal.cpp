@@ -137,9 +137,8 @@ Result<EalStart> start_eal(const DpdkConfig& config) {
   }
   // AF_XDP pins its buffers and old kernels count BPF maps against this limit.
   rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
-  if (setrlimit(RLIMIT_MEMLOCK, &unlimited) != 0) {
-    start.notes.emplace_back("the limit on locked memory could not be raised: AF_XDP ports may fail to open");
-  }
+  // CAP_IPC_LOCK lifts the limit by itself; where both are missing, opening the port says so.
+  setrlimit(RLIMIT_MEMLOCK, &unlimited);
 
   // AF_XDP without libxdp's dispatcher: one program, ours, and no second way into the NIC. Read by threads
   // that do not exist yet.

@@ -13,7 +13,7 @@ class HoldTable {
  public:
   static constexpr unsigned kPerNextHop = 3;
   static constexpr unsigned kCapacity = 192;
-  static constexpr uint64_t kWaitNs = 1'000'000'000;
+  static constexpr uint64_t kWaitNs = 3'000'000'000;
 
   [[nodiscard]] bool empty() const { return count_ == 0; }
   [[nodiscard]] unsigned size() const { return count_; }

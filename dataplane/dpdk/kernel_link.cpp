@@ -90,6 +90,7 @@ Result<void> configure_link(const std::string& device, const LinkWishes& wishes)
   }
   if (wishes.mtu != 0) request.put_u32(IFLA_MTU, wishes.mtu);
   if (wishes.gso_max_size != 0) request.put_u32(IFLA_GSO_MAX_SIZE, wishes.gso_max_size);
+  if (wishes.queue_frames != 0) request.put_u32(IFLA_TXQLEN, wishes.queue_frames);
   if (wishes.mac != core::MacAddress{}) request.put_value(IFLA_ADDRESS, wishes.mac.bytes);
   auto ack = socket->transact(request);
   if (!ack) return ack.error();

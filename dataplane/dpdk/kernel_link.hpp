@@ -25,6 +25,7 @@ struct LinkFacts {
 struct LinkWishes {
   uint32_t mtu = 0;           // 0: leave
   uint32_t gso_max_size = 0;  // 0: leave
+  uint32_t queue_frames = 0;  // txqueuelen; 0: leave
   bool no_ipv6 = false;       // disable_ipv6 and no link-local address: the device carries frames, not a host
   bool no_link_local = false;  // addr_gen_mode none only
   bool no_arp = false;

@@ -18,6 +18,8 @@ namespace {
 // Newer than Debian 12's headers: UDP segmentation, Linux 6.2.
 constexpr unsigned kTunFUso4 = 0x20;
 constexpr unsigned kTunFUso6 = 0x40;
+// What waits in the device while the worker has no CPU: at 50,000 packets a second this bridges 160 ms.
+constexpr uint32_t kQueueFrames = 8192;
 
 Error tap_error(const std::string& device, int error) {
   switch (error) {
@@ -61,6 +63,7 @@ Result<void> TapPort::configure() {
   LinkWishes wishes;
   wishes.mtu = spec_.mtu;
   wishes.gso_max_size = kTrunkGsoMaxSize;
+  wishes.queue_frames = kQueueFrames;
   wishes.no_ipv6 = spec_.kind == PortKind::kTrunk;
   wishes.no_link_local = true;
   wishes.no_arp = true;

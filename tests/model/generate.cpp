@@ -51,7 +51,8 @@ World Generator::world() {
   if (has6) world.vtep6 = node6(1);
   world.cluster_pods = {net({10, 244, 0, 0}, 16), net(golden::parse_address("fd00:10:244::"), 48)};
   world.local_pods = {net(pod4(1, 0), 24), net(pod6(1, 0), 64)};
-  const uint32_t link_mtu = chance(50) ? 1500 : 1300 + below(700);
+  // Never below what IPv6 needs behind the largest tunnel header (RFC 8200 5: 1,280).
+  const uint32_t link_mtu = chance(50) ? 1500 : 1350 + below(650);
   for (const uint32_t port : {golden::kUplinkPort, golden::kTrunkPort, golden::kHostPort}) {
     world.port_macs[port] = mac(0xaa, port);
     world.port_mtus[port] = link_mtu;

@@ -95,6 +95,7 @@ Read read_ipv6(const Bytes& payload) {
   packet.dont_fragment = true;
   size_t at = 40;
   int next = payload[6];
+  bool fragment_seen = false;
   const Bytes& b = packet.bytes;
   // RFC 8200 section 4: walked with a bound; hop-by-hop only directly behind the IPv6 header; no routing
   // header.
@@ -102,8 +103,13 @@ Read read_ipv6(const Bytes& payload) {
     if (headers == 8 || next == 43 || (next == 0 && headers != 0) || at + 8 > b.size())
       return {{}, "IPV6_EXTENSION_HEADERS"};
     size_t length = (static_cast<size_t>(b[at + 1]) + 1) * 8;
-    if (next == 51) length = (static_cast<size_t>(b[at + 1]) + 2) * 4;  // RFC 4302 2.2
+    if (next == 51) {  // RFC 4302 2.2: counted in words less two; 12 bytes at least, and a multiple of 8 in IPv6
+      length = (static_cast<size_t>(b[at + 1]) + 2) * 4;
+      if (length < 12 || length % 8 != 0) return {{}, "IPV6_EXTENSION_HEADERS"};
+    }
     if (next == 44) {
+      if (fragment_seen) return {{}, "IPV6_EXTENSION_HEADERS"};
+      fragment_seen = true;
       length = 8;
       const size_t data = b.size() - at - 8, offset = get16(b, at + 2) & 0xfff8u;
       packet.later_fragment = offset != 0;
@@ -118,8 +124,8 @@ Read read_ipv6(const Bytes& payload) {
     if (packet.later_fragment) break;
   }
   // Mobility, HIP, shim6 and the experimental numbers are extension headers, too, of which we know nothing.
-  const bool unknown = next == 135 || next == 139 || next == 140 || next == 253 || next == 254;
-  if (unknown && !packet.later_fragment) return {{}, "IPV6_EXTENSION_HEADERS"};
+  const bool unknown = next == 43 || next == 135 || next == 139 || next == 140 || next == 253 || next == 254;
+  if (unknown) return {{}, "IPV6_EXTENSION_HEADERS"};
   packet.protocol = next;
   packet.header_length = at;
   if (packet.later_fragment) return {packet, ""};

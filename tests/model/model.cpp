@@ -327,10 +327,10 @@ Judgement from_tunnel(const World& world, const Bytes& outer_source, uint8_t out
              udp_payload[7] != 0) {  // RFC 7348 5: the I flag; the rest would be an extension we do not speak
     return drop("MALFORMED_TUNNEL");
   }
-  const uint32_t vni = static_cast<uint32_t>(udp_payload[4] << 16 | udp_payload[5] << 8 | udp_payload[6]);
-  if (vni != world.vni) return drop("WRONG_VNI");
   const Bytes inner(udp_payload.begin() + static_cast<std::ptrdiff_t>(header), udp_payload.end());
   if (inner.size() < 14) return drop("MALFORMED_TUNNEL");
+  const uint32_t vni = static_cast<uint32_t>(udp_payload[4] << 16 | udp_payload[5] << 8 | udp_payload[6]);
+  if (vni != world.vni) return drop("WRONG_VNI");
   const auto ethertype = static_cast<uint16_t>(inner[12] << 8 | inner[13]);
   if (ethertype == 0x0806) return drop("ARP_NOT_EXPECTED");
   if (ethertype != 0x0800 && ethertype != 0x86dd) return drop("UNKNOWN_ETHERTYPE");

@@ -76,7 +76,8 @@ class ClusterTest(unittest.TestCase):
         sender = subprocess.Popen(source.command([probe, "stream", address, "7001", str(pps), str(count)]), stdout=subprocess.PIPE, text=True)
         time.sleep(0.3)
         during()
-        sender.communicate(timeout=180)
+        sent = json.loads(sender.communicate(timeout=180)[0])
+        self.assertGreater(sent["pps"], 0.8 * pps, "the sender did not reach its rate")
         return json.loads(sink.communicate(timeout=60)[0])
 
     def tcp_transfer(self, source_command, sink_command, address, size_bytes, port=7100, timeout=60):
@@ -110,7 +111,7 @@ class Capture:
     def stop(self):
         time.sleep(0.3)
         self.process.terminate()
-        self.process.wait(10)
+        self.process.communicate(timeout=10)
         return self
 
     def tshark(self, display_filter, *fields):

@@ -78,16 +78,20 @@ class Robust(harness.ClusterTest):
 
     def test_dataplane_restart_comes_back_with_its_state(self):
         node = self.cluster.nodes[0]
-        self.cluster.stop(node.agent)
         generation = node.json("status")["dataplane"]["generation"]
+        self.cluster.stop(node.agent)
         self.cluster.stop(node.dataplane, kill=True)
         (node.run_dir / "dataplane.sock").unlink(missing_ok=True)
         node.start_dataplane()
-        # Without an agent: the last good state is forwarded again from disk.
-        self.assertEqual(node.json("status")["dataplane"]["generation"], generation)
-        self.assert_all_pairs()
-        (node.run_dir / "agent.sock").unlink(missing_ok=True)
-        node.start_agent()
+        try:
+            # Without an agent: the last good state is forwarded again from disk. The status says so and that the agent is missing.
+            status = node.cli("status", "-o", "json", check=False)
+            self.assertEqual(status.returncode, 5)
+            self.assertEqual(json.loads(status.stdout)["dataplane"]["generation"], generation)
+            self.assert_all_pairs()
+        finally:
+            (node.run_dir / "agent.sock").unlink(missing_ok=True)
+            node.start_agent()
         node.cli("wait", "--timeout", "20")
         self.assert_all_pairs()
 

@@ -126,6 +126,7 @@ class Node:
                                  "mount -t bpf bpf /sys/fs/bpf && echo ready && exec sleep infinity"], stdout=subprocess.PIPE)
         if self.holder.stdout.readline().strip() != "ready":
             raise LabError(f"{self.name}: bpffs could not be mounted")
+        self.holder.stdout.close()
         run(["ip", "-n", self.netns, "link", "set", "lo", "up"])
 
     def command(self, command):
@@ -135,17 +136,17 @@ class Node:
         return run(self.command(command), **options)
 
     def start_dataplane(self, *extra):
-        log = open(self.run_dir / "dataplane.log", "a")
-        self.dataplane = self.lab.start(self.command(
-            [self.lab.bin / "fairlead-dataplane", "--uplink", "u0", "--run-dir", self.run_dir, "--state-dir", self.state_dir,
-             "--bpf-dir", "/sys/fs/bpf/fairlead", *self.lab.dataplane_options, *extra]), stdout=log, stderr=subprocess.STDOUT)
+        with open(self.run_dir / "dataplane.log", "a") as log:
+            self.dataplane = self.lab.start(self.command(
+                [self.lab.bin / "fairlead-dataplane", "--uplink", "u0", "--run-dir", self.run_dir, "--state-dir", self.state_dir,
+                 "--bpf-dir", "/sys/fs/bpf/fairlead", *self.lab.dataplane_options, *extra]), stdout=log, stderr=subprocess.STDOUT)
         self.wait_socket("dataplane.sock", self.dataplane)
 
     def start_agent(self, *extra):
-        log = open(self.run_dir / "agent.log", "a")
-        self.agent = self.lab.start(self.command(
-            [self.lab.bin / "fairlead-agent", "--node", self.name, "--manifests", self.lab.manifests, "--uplink", "u0",
-             "--run-dir", self.run_dir, "--state-dir", self.state_dir, *extra]), stdout=log, stderr=subprocess.STDOUT)
+        with open(self.run_dir / "agent.log", "a") as log:
+            self.agent = self.lab.start(self.command(
+                [self.lab.bin / "fairlead-agent", "--node", self.name, "--manifests", self.lab.manifests, "--uplink", "u0",
+                 "--run-dir", self.run_dir, "--state-dir", self.state_dir, *extra]), stdout=log, stderr=subprocess.STDOUT)
         self.wait_socket("agent.sock", self.agent)
 
     def wait_socket(self, name, process, seconds=30):
