@@ -3,9 +3,12 @@
 #include "dataplane/core/flow_state.hpp"
 #include "dataplane/packet/flow_key.h"
 
+#include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace fairlead::core {
 
@@ -138,5 +141,48 @@ struct alignas(128) FlowEntry6 {
   uint64_t pad[2];
 };
 static_assert(sizeof(FlowEntry6) == 128);
+
+// A key as the 64-bit words that entries hold and compare.
+template <typename Key>
+using FlowWords = std::array<uint64_t, sizeof(Key) / 8>;
+
+template <typename Key>
+[[nodiscard]] FL_INLINE FlowWords<Key> words_of(const Key& key) {
+  FlowWords<Key> words;
+  std::memcpy(words.data(), &key, sizeof(Key));
+  return words;
+}
+
+// A key's last word: the ports, then protocol and padding.
+struct FlowLastWord {
+  uint32_t ports;
+  uint32_t protocol;
+
+  [[nodiscard]] static FlowLastWord of(uint64_t word) { return std::bit_cast<FlowLastWord>(word); }
+};
+
+// Is this the entry's first key? Relaxed: whoever got here through the index synchronised with its writer
+// there.
+template <typename Entry>
+[[nodiscard]] FL_INLINE bool has_key(const Entry& entry, const FlowWords<typename Entry::Key>& words) {
+  uint64_t differ = 0;
+  for (size_t i = 0; i < Entry::kKeyWords; ++i)
+    differ |= entry.key[i].load(std::memory_order_relaxed) ^ words[i];
+  return differ == 0;
+}
+
+// Is this the tuple of its replies? The protocol is the first key's.
+template <typename Entry>
+[[nodiscard]] FL_INLINE bool has_reply_tuple(const Entry& entry,
+                                             const FlowWords<typename Entry::Key>& words) {
+  uint64_t differ = 0;
+  for (size_t i = 0; i < Entry::kAddressWords; ++i) {
+    differ |= entry.reply_addresses[i].load(std::memory_order_relaxed) ^ words[i];
+  }
+  const FlowLastWord wanted = FlowLastWord::of(words[Entry::kAddressWords]);
+  const FlowLastWord own = FlowLastWord::of(entry.key[Entry::kAddressWords].load(std::memory_order_relaxed));
+  const uint32_t ports = entry.body.reply_ports.load(std::memory_order_relaxed);
+  return (differ | (wanted.ports ^ ports) | (wanted.protocol ^ own.protocol)) == 0;
+}
 
 }  // namespace fairlead::core

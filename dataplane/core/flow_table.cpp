@@ -8,36 +8,8 @@ namespace fairlead::core {
 
 namespace {
 
-// Counters: what does not fit the entry's tally (8 bits of packets, 24 of bytes) is added to its spill word
-// in units.
-constexpr unsigned kTallyPacketShift = 24;
-constexpr uint32_t kTallyBytes = (1u << kTallyPacketShift) - 1;
-constexpr uint32_t kTallyPackets = 255;
-constexpr unsigned kPacketUnitShift = 7;  // 128 packets
-constexpr unsigned kByteUnitShift = 16;   // 64 KiB
-constexpr unsigned kSpillPacketShift = 34;
-constexpr uint64_t kSpillBytes = (uint64_t{1} << kSpillPacketShift) - 1;
-
-constexpr unsigned kEvictionSample = 64;
-
 // Stands in the ingress whose endpoint owned an erased entry: its quota has been returned.
 constexpr uint32_t kOwnerGone = ~uint32_t{0};
-
-uint64_t hash_key(const flow_secret& secret, const flow_key4& key) {
-  return flow_hash4(&secret, &key);
-}
-uint64_t hash_key(const flow_secret& secret, const flow_key6& key) {
-  return flow_hash6(&secret, &key);
-}
-
-// A key's last word: the ports, then protocol and padding.
-struct LastWord {
-  uint32_t ports;
-  uint32_t protocol;
-};
-LastWord split(uint64_t last) {
-  return std::bit_cast<LastWord>(last);
-}
 
 uint64_t way_word(const FlowVerdict& verdict, uint32_t now_seconds) {
   return verdict.template_id | (uint64_t{verdict.generation} << 32) |
@@ -51,22 +23,9 @@ size_t index_of(Direction direction) {
 }  // namespace
 
 template <typename Entry>
-uint64_t FlowTable<Entry>::hash(const Key& key) const {
-  return hash_key(secret_, key);
-}
-
-template <typename Entry>
-typename FlowTable<Entry>::Words FlowTable<Entry>::words_of(const Key& key) {
-  static_assert(sizeof(Words) == sizeof(Key));
-  Words words;
-  std::memcpy(words.data(), &key, sizeof(Key));
-  return words;
-}
-
-template <typename Entry>
 typename Entry::Key FlowTable<Entry>::key_of(FlowId id) const {
   Words words;
-  for (size_t i = 0; i < kWords; ++i) words[i] = entries_[id].key[i].load(std::memory_order_acquire);
+  for (size_t i = 0; i < words.size(); ++i) words[i] = entries_[id].key[i].load(std::memory_order_acquire);
   Key key;
   std::memcpy(&key, words.data(), sizeof(Key));
   return key;
@@ -79,39 +38,12 @@ typename Entry::Key FlowTable<Entry>::reply_key_of(FlowId id) const {
   for (size_t i = 0; i < Entry::kAddressWords; ++i) {
     words[i] = entry.reply_addresses[i].load(std::memory_order_acquire);
   }
-  LastWord last = split(entry.key[kWords - 1].load(std::memory_order_acquire));
+  FlowLastWord last = FlowLastWord::of(entry.key[Entry::kAddressWords].load(std::memory_order_acquire));
   last.ports = entry.body.reply_ports.load(std::memory_order_acquire);
-  words[kWords - 1] = std::bit_cast<uint64_t>(last);
+  words.back() = std::bit_cast<uint64_t>(last);
   Key key;
   std::memcpy(&key, words.data(), sizeof(Key));
   return key;
-}
-
-template <typename Entry>
-bool FlowTable<Entry>::is_tuple(FlowSlot slot, const Words& words) const {
-  const Entry& entry = entries_[slot.id()];
-  uint64_t differ = 0;
-  if (!slot.by_reply_tuple()) {
-    for (size_t i = 0; i < kWords; ++i) differ |= entry.key[i].load(std::memory_order_relaxed) ^ words[i];
-    return differ == 0;
-  }
-  for (size_t i = 0; i < Entry::kAddressWords; ++i) {
-    differ |= entry.reply_addresses[i].load(std::memory_order_relaxed) ^ words[i];
-  }
-  const LastWord wanted = split(words[kWords - 1]);
-  const LastWord own = split(entry.key[kWords - 1].load(std::memory_order_relaxed));
-  const uint32_t ports = entry.body.reply_ports.load(std::memory_order_relaxed);
-  return (differ | (wanted.ports ^ ports) | (wanted.protocol ^ own.protocol)) == 0;
-}
-
-template <typename Entry>
-FlowHit FlowTable<Entry>::hit(FlowSlot slot, bool swapped) const {
-  const FlowWord word = FlowWord::unpack(entries_[slot.id()].body.state.load(std::memory_order_relaxed));
-  if (word.life != FlowWord::kLive && word.life != FlowWord::kBuilding) return {};  // on its way out
-  const Direction direction =
-      slot.by_reply_tuple() ? (swapped == word.reply_swapped ? Direction::kReply : Direction::kOriginal)
-                            : (swapped == word.original_swapped ? Direction::kOriginal : Direction::kReply);
-  return {slot.id(), direction};
 }
 
 template <typename Entry>
@@ -168,7 +100,7 @@ template <typename Entry>
 void FlowTable<Entry>::build(FlowId id, const Words& words, FlowWord word, const FlowInit& init) {
   Entry& entry = entries_[id];
   entry.body.state.store(word.pack(), std::memory_order_relaxed);
-  for (size_t i = 0; i < kWords; ++i) entry.key[i].store(words[i], std::memory_order_release);
+  for (size_t i = 0; i < words.size(); ++i) entry.key[i].store(words[i], std::memory_order_release);
   const FlowVerdict* verdicts[2] = {&init.original, &init.reply};
   for (size_t way = 0; way < 2; ++way) {
     entry.body.ingress[way].store(verdicts[way]->ingress.raw, std::memory_order_release);
@@ -266,7 +198,7 @@ bool FlowTable<Entry>::add_reply_tuple(FlowId id, const Key& key, uint64_t hash,
   for (size_t i = 0; i < Entry::kAddressWords; ++i) {
     entry.reply_addresses[i].store(words[i], std::memory_order_release);
   }
-  entry.body.reply_ports.store(split(words[kWords - 1]).ports, std::memory_order_release);
+  entry.body.reply_ports.store(FlowLastWord::of(words.back()).ports, std::memory_order_release);
   // Once the state says so an eraser unlinks this tuple, too; it waits for our lock to do so.
   if (!mark_reply_tuple(id, true, swapped)) return false;
   if (index_.link(place, {id | FlowSlot::kReplyTuple})) return true;
@@ -335,52 +267,6 @@ bool FlowTable<Entry>::erase(FlowId id) {
 }
 
 template <typename Entry>
-bool FlowTable<Entry>::evict_one(uint32_t now_seconds) {
-  FlowId oldest = 0;
-  uint32_t oldest_state = 0;
-  uint16_t oldest_idle = 0;
-  const uint32_t used = last_id();
-  uint32_t cursor =
-      used == 0 ? 0 : evict_cursor_.fetch_add(kEvictionSample, std::memory_order_relaxed) % used;
-  for (unsigned i = 0; i < std::min<uint32_t>(kEvictionSample, used); ++i) {
-    const FlowId id = 1 + cursor;
-    cursor = cursor + 1 >= used ? 0 : cursor + 1;
-    const uint32_t state = entries_[id].body.state.load(std::memory_order_acquire);
-    const FlowWord word = FlowWord::unpack(state);
-    if (word.life != FlowWord::kLive || !evictable(word.protocol_state)) continue;
-    const uint16_t idle = entries_[id].body.idle_seconds(now_seconds);
-    if (oldest != 0 && idle <= oldest_idle) continue;
-    oldest = id;
-    oldest_state = state;
-    oldest_idle = idle;
-  }
-  return oldest != 0 && erase_if(oldest, oldest_state);
-}
-
-// Makes room in one of two full buckets.
-template <typename Entry>
-bool FlowTable<Entry>::evict_from(const FlowIndex::Place& place, uint32_t now_seconds) {
-  FlowId oldest = 0;
-  uint32_t oldest_state = 0;
-  uint16_t oldest_idle = 0;
-  for (const uint32_t index : {place.first, place.second}) {
-    for (unsigned slot = 0; slot < FlowBucket::kSlots; ++slot) {
-      const FlowId id = index_.bucket(index).at(slot).id();
-      if (id == 0) continue;
-      const uint32_t state = entries_[id].body.state.load(std::memory_order_acquire);
-      const FlowWord word = FlowWord::unpack(state);
-      if (word.life != FlowWord::kLive || !evictable(word.protocol_state)) continue;
-      const uint16_t idle = entries_[id].body.idle_seconds(now_seconds);
-      if (oldest != 0 && idle <= oldest_idle) continue;
-      oldest = id;
-      oldest_state = state;
-      oldest_idle = idle;
-    }
-  }
-  return oldest != 0 && erase_if(oldest, oldest_state);
-}
-
-template <typename Entry>
 void FlowTable<Entry>::set_verdict(FlowId id, Direction direction, const FlowVerdict& verdict,
                                    uint32_t now_seconds) {
   FlowBody& flow = body(id);
@@ -440,67 +326,6 @@ void FlowTable<Entry>::step_datagram(FlowId id, Direction direction) {
     word.protocol_state = next;
     if (state.compare_exchange_weak(old, word.pack(), std::memory_order_relaxed)) return;
   }
-}
-
-template <typename Entry>
-void FlowTable<Entry>::count(FlowId id, Direction direction, uint32_t packets, uint32_t bytes) {
-  std::atomic<uint32_t>& tally = body(id).tally[index_of(direction)];
-  const uint32_t old = tally.load(std::memory_order_relaxed);
-  uint64_t packet_sum = uint64_t{old >> kTallyPacketShift} + packets;
-  uint64_t byte_sum = uint64_t{old & kTallyBytes} + bytes;
-  if (packet_sum > kTallyPackets || byte_sum > kTallyBytes) {
-    const uint64_t units =
-        ((packet_sum >> kPacketUnitShift) << kSpillPacketShift) | (byte_sum >> kByteUnitShift);
-    spill_[2 * size_t{id} + index_of(direction)].fetch_add(units, std::memory_order_relaxed);
-    packet_sum &= (1u << kPacketUnitShift) - 1;
-    byte_sum &= (1u << kByteUnitShift) - 1;
-  }
-  tally.store(static_cast<uint32_t>(packet_sum << kTallyPacketShift | byte_sum), std::memory_order_relaxed);
-}
-
-template <typename Entry>
-uint32_t FlowTable<Entry>::age(uint32_t now_seconds, uint32_t budget) {
-  uint32_t expired = 0;
-  for (; budget != 0; --budget) {
-    const FlowId id = age_cursor_;
-    age_cursor_ = id >= last_id() ? 1 : id + 1;
-    const Entry& entry = entries_[id];
-    const uint32_t state = entry.body.state.load(std::memory_order_acquire);
-    const FlowWord word = FlowWord::unpack(state);
-    if (word.life != FlowWord::kLive) continue;
-    const auto protocol =
-        static_cast<uint8_t>(split(entry.key[kWords - 1].load(std::memory_order_relaxed)).protocol);
-    if (entry.body.idle_seconds(now_seconds) < timeouts_.of(word.protocol_state, protocol)) continue;
-    expired += static_cast<uint32_t>(erase_if(id, state));
-  }
-  recycler_.reclaim();
-  return expired;
-}
-
-template <typename Entry>
-void FlowTable<Entry>::reclaim() {
-  recycler_.reclaim();
-}
-
-template <typename Entry>
-bool FlowTable<Entry>::read(FlowId id, uint32_t now_seconds, FlowCopy<Key>& copy) const {
-  const Entry& entry = entries_[id];
-  const FlowWord before = FlowWord::unpack(entry.body.state.load(std::memory_order_acquire));
-  if (before.life != FlowWord::kLive) return false;
-  copy.key = key_of(id);
-  copy.original_swapped = before.original_swapped;
-  copy.state = before.protocol_state;
-  for (size_t way = 0; way < 2; ++way) {
-    copy.verdict[way] = entry.body.verdict(static_cast<Direction>(way));
-    const uint64_t spill = spill_[2 * size_t{id} + way].load(std::memory_order_acquire);
-    const uint32_t tally = entry.body.tally[way].load(std::memory_order_acquire);
-    copy.packets[way] = ((spill >> kSpillPacketShift) << kPacketUnitShift) + (tally >> kTallyPacketShift);
-    copy.bytes[way] = ((spill & kSpillBytes) << kByteUnitShift) + (tally & kTallyBytes);
-  }
-  copy.idle_seconds = entry.body.idle_seconds(now_seconds);
-  // Another connection's by now? Then what was copied is a mixture.
-  const FlowWord after = FlowWord::unpack(entry.body.state.load(std::memory_order_relaxed));
-  return after.life == FlowWord::kLive && after.incarnation == before.incarnation;
 }
 
 template class FlowTable<FlowEntry4>;

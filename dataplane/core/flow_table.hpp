@@ -6,6 +6,7 @@
 #include "dataplane/core/flow_index.hpp"
 #include "dataplane/core/flow_quota.hpp"
 #include "dataplane/core/flow_recycler.hpp"
+#include "dataplane/core/flow_tally.hpp"
 #include "dataplane/core/mapped_region.hpp"
 #include "dataplane/packet/flow_hash.h"
 
@@ -14,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <type_traits>
 
 namespace fairlead::core {
 
@@ -106,7 +108,13 @@ class FlowTable {
 
   // The hash every other call wants: of the normalised key, under this table's secret. Any flow of packets
   // may use it for other purposes (tunnel source port, ECMP), too.
-  [[nodiscard]] uint64_t hash(const Key& key) const;
+  [[nodiscard]] uint64_t hash(const Key& key) const {
+    if constexpr (std::is_same_v<Key, flow_key4>) {
+      return flow_hash4(&secret_, &key);
+    } else {
+      return flow_hash6(&secret_, &key);
+    }
+  }
 
   // Finds `count` (<= 64) tuples; `swapped[i]`: packet i goes FL_FLOW_FROM_HIGH. Misses get id 0.
   void lookup_burst(const Key* keys, const uint64_t* hashes, const bool* swapped, uint32_t count,
@@ -138,7 +146,10 @@ class FlowTable {
 
   // Adds to the direction's counters. Two workers counting the same direction in the same instant may lose
   // one of the two.
-  void count(FlowId id, Direction direction, uint32_t packets, uint32_t bytes);
+  void count(FlowId id, Direction direction, uint32_t packets, uint32_t bytes) {
+    const auto way = static_cast<size_t>(direction);
+    FlowTally::add(body(id).tally[way], spill_[2 * size_t{id} + way], packets, bytes);
+  }
 
   // Visits the next `budget` entries and erases those that were idle too long; returns how many. Also
   // reclaim()s.
@@ -155,8 +166,7 @@ class FlowTable {
   struct Header;
   struct Layout;
   enum class Lack : uint8_t { kNothing, kCapacity, kEntry, kSlot };  // what an insert was short of
-  static constexpr size_t kWords = Entry::kKeyWords;
-  using Words = std::array<uint64_t, kWords>;
+  using Words = FlowWords<Key>;
 
   FlowTable(const FlowTableConfig& config, const Layout& layout, Epoch& epoch, FlowQuota& quota,
             MappedRegion region);
@@ -164,11 +174,20 @@ class FlowTable {
   void start_empty(const Header& header, bool dirty);
   void adopt();
   [[nodiscard]] bool adopt_entry(FlowId id, FlowWord word);
-  [[nodiscard]] static Words words_of(const Key& key);
   [[nodiscard]] Key key_of(FlowId id) const;
   [[nodiscard]] Key reply_key_of(FlowId id) const;
-  [[nodiscard]] bool is_tuple(FlowSlot slot, const Words& words) const;
-  [[nodiscard]] FlowHit hit(FlowSlot slot, bool swapped) const;
+  [[nodiscard]] FL_INLINE bool is_tuple(FlowSlot slot, const Words& words) const {
+    const Entry& entry = entries_[slot.id()];
+    return slot.by_reply_tuple() ? has_reply_tuple(entry, words) : has_key(entry, words);
+  }
+  // The direction in which a packet is that was found by this slot; nothing when the entry is on its way out.
+  [[nodiscard]] FL_INLINE FlowHit hit(FlowSlot slot, bool swapped) const {
+    const FlowWord word = FlowWord::unpack(entries_[slot.id()].body.state.load(std::memory_order_relaxed));
+    if (word.life != FlowWord::kLive && word.life != FlowWord::kBuilding) return {};
+    const bool is_reply =
+        slot.by_reply_tuple() ? swapped == word.reply_swapped : swapped != word.original_swapped;
+    return {slot.id(), static_cast<Direction>(is_reply)};
+  }
   [[nodiscard]] InsertResult insert_absent(const FlowIndex::Place& place, const Words& words,
                                            const FlowInit& init, Lack& lack);
   [[nodiscard]] bool make_room(Lack lack, const FlowIndex::Place& place, uint32_t now_seconds);
