@@ -238,6 +238,8 @@ class Lab:
         run(["ip", "-n", self.fabric, "link", "add", port, "mtu", str(self.mtu), "type", "veth",
              "peer", "name", "u0", "mtu", str(self.mtu), "netns", netns])
         run(["ip", "-n", self.fabric, "link", "set", port, "master", bridge, "up"])
+        # A link-local address being checked for duplicates cannot ask for neighbours yet; a real node's link is long past that.
+        run(["ip", "netns", "exec", netns, "sysctl", "-qw", "net.ipv6.conf.u0.accept_dad=0"])
         run(["ip", "-n", netns, "link", "set", "u0", "up"])
         run(["ip", "-n", netns, "addr", "add", f"{ipv4}/27", "dev", "u0"])
         run(["ip", "-n", netns, "addr", "add", f"{ipv6}/64", "dev", "u0", "nodad"])
