@@ -82,6 +82,7 @@ class Process {
   std::optional<Service> service_;
   std::optional<ipc::Server> server_;
   uint64_t next_second_ns_ = 0;
+  uint64_t prepared_generation_ = 0;
   bool was_fresh_ = true;
 };
 
@@ -171,6 +172,10 @@ void Process::tick() {
   const uint64_t now = monotonic_ns();
   engine_->tick(now);
   if (capture_->active()) capture_->pump();
+  if (underlay_ && prepared_generation_ != dataplane_->state().generation) {
+    prepared_generation_ = dataplane_->state().generation;
+    underlay_->prepare(dataplane_->state().peers);
+  }
   if (underlay_) underlay_->resolve_waiting(now);
   // The heartbeat vouches for the workers, not for this thread alone.
   const uint64_t alive = engine_->heartbeat_ns();

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 namespace boost::asio {
@@ -27,6 +28,10 @@ class UnderlayFeed {
   // Gives the engine what the kernel has now, and follows it from then on.
   [[nodiscard]] Result<void> start();
 
+  // The neighbours that these peers' packets would need, tunnelled or routed: they are asked for now, so that
+  // neither a first packet nor a switch of the mode waits for them. Call when the peers have changed.
+  void prepare(const std::map<core::PeerId, core::Peer>& peers);
+
   void resolve_waiting(uint64_t now_ns);  // every few milliseconds
   void refresh(uint64_t now_ns);          // about once a second
   [[nodiscard]] const core::Underlay& current() const { return mirror_->current(); }
@@ -34,11 +39,14 @@ class UnderlayFeed {
  private:
   struct Events;
   void follow();
+  void prepare_missing();
+  [[nodiscard]] bool is_prepared(const core::IpAddress& address);
 
   std::unique_ptr<UnderlayMirror> mirror_;
   Engine& engine_;
   std::unique_ptr<Events> events_;
   std::map<std::pair<core::PortId, core::IpAddress>, uint64_t> asked_;  // when last, ns
+  std::set<core::IpAddress> missing_;                                   // of prepare(): not resolved yet
 };
 
 }  // namespace fairlead::daemon
