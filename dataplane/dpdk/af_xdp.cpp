@@ -29,6 +29,8 @@ constexpr uint16_t kFrameRoomMax = 4096 - RTE_PKTMBUF_HEADROOM - 256;
 // The driver fills 2,048 for the kernel and keeps as many in its receive and transmit rings.
 constexpr unsigned kBuffersPerQueue = 6144 + 1023;
 constexpr unsigned kQueuesMax = 16;
+constexpr unsigned kAttempts = 5;
+constexpr unsigned kAttemptGapUs = 50'000;
 
 // The name the kernel will know our program by: the first one of the object, cut to 15 characters.
 Result<std::string> program_name(const std::string& path) {
@@ -155,6 +157,13 @@ Result<std::unique_ptr<EthdevPort>> open_af_xdp(const PortSpec& spec, const std:
   opening.private_pool = true;
   opening.buffers = kBuffersPerQueue;
   auto port = EthdevPort::open(spec, opening, workers);
+  // The kernel lets go of a closed socket's queue a moment later, in a work item of its own.
+  for (unsigned attempt = 1; !port.ok() && port.error().code == "FL2013" && attempt < kAttempts; ++attempt) {
+    if (attached_program(facts->ifindex).id != 0)
+      bpf_xdp_detach(static_cast<int>(facts->ifindex), 0, nullptr);
+    usleep(kAttemptGapUs);
+    port = EthdevPort::open(spec, opening, workers);
+  }
 
   const AttachedProgram attached = attached_program(facts->ifindex);
   if (port.ok() && attached.name == *name) return port;

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <iterator>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace fairlead::dpdk {
 namespace {
@@ -50,6 +51,15 @@ class NewSockets {
   std::vector<int> before_;
 };
 
+// net_af_xdp of DPDK 22.11 counts its references wrongly on closing and keeps the socket, and with it the
+// NIC's queue, until the process ends.
+void close_forgotten_sockets(const std::vector<int>& descriptors) {
+  const std::vector<int> open = sockets_of_domain(AF_XDP);
+  for (int fd : descriptors) {
+    if (std::find(open.begin(), open.end(), fd) != open.end()) close(fd);
+  }
+}
+
 }  // namespace
 
 EthdevPort::EthdevPort(PortSpec spec, const Opening& opening) : Port(std::move(spec)), opening_(opening) {}
@@ -62,6 +72,7 @@ EthdevPort::~EthdevPort() {
     const bool known = rte_eth_dev_info_get(ethdev_, &info) == 0;
     rte_eth_dev_close(ethdev_);
     if (known) rte_dev_remove(info.device);
+    close_forgotten_sockets(poll_fds_);
   }
   // Once frames have been received, other ports' rings may still hold buffers of ours: the pool stays, to be
   // used again by the next port of this id.
