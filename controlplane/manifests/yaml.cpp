@@ -87,7 +87,16 @@ class Builder : public YAML::EventHandler {
     return std::nullopt;
   }
 
-  void OnDocumentStart(const YAML::Mark&) override { reset(); }
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    reset();
+    // yaml-cpp gives empty documents without end where something stands that begins none: "{a: 1},".
+    if (document_start_ == mark.pos) {
+      report_.add_at("FL1002", line(mark), column(mark), 1, "this does not belong to the value before it",
+                     "remove it, or begin a new document with ---");
+      throw Stop{};
+    }
+    document_start_ = mark.pos;
+  }
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { leaf(make(mark), anchor); }
@@ -244,6 +253,7 @@ class Builder : public YAML::EventHandler {
   std::vector<Open> open_;
   std::map<YAML::anchor_t, YamlPointer> anchors_;
   uint64_t values_ = 0;
+  int document_start_ = -1;  // yaml-cpp's position of the current document
 };
 
 // yaml-cpp's words for what people meet most, in ours.

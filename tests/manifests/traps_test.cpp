@@ -84,6 +84,15 @@ TEST(Traps, UnclosedBracketIsShownWhereItOpens) {
 )");
 }
 
+TEST(Traps, WhatFollowsAValueIsNotReadForEver) {
+  EXPECT_EQ(shown("{apiVersion: v1, kind: Node, metadata: {name: a}},,\n"),
+            R"(error[FL1002]: c.yaml:1:50: this does not belong to the value before it
+    1 | {apiVersion: v1, kind: Node, metadata: {name: a}},,
+      |                                                  ^
+  fix:  remove it, or begin a new document with ---
+)");
+}
+
 TEST(Traps, TabsAreNamed) {
   EXPECT_NE(shown(kHead + "spec:\n\tmode: Auto\n").find("indent with blanks, not tabs"), std::string::npos)
       << shown(kHead + "spec:\n\tmode: Auto\n");
