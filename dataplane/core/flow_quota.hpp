@@ -1,6 +1,6 @@
 #pragma once
 
-#include "dataplane/core/mapped_region.hpp"
+#include "dataplane/base/mapped_region.hpp"
 #include "dataplane/core/node_state.hpp"
 
 #include <atomic>

@@ -7,7 +7,7 @@
 #include "dataplane/core/flow_quota.hpp"
 #include "dataplane/core/flow_recycler.hpp"
 #include "dataplane/core/flow_tally.hpp"
-#include "dataplane/core/mapped_region.hpp"
+#include "dataplane/base/mapped_region.hpp"
 #include "dataplane/packet/flow_hash.h"
 
 #include <array>

@@ -2,7 +2,7 @@
 
 #include "dataplane/core/lpm6_node.hpp"
 #include "dataplane/core/lpm_prefix_set.hpp"
-#include "dataplane/core/mapped_region.hpp"
+#include "dataplane/base/mapped_region.hpp"
 
 #include <algorithm>
 #include <cassert>

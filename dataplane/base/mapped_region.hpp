@@ -5,11 +5,11 @@
 #include <cstddef>
 #include <string>
 
-namespace fairlead::core {
+namespace fairlead {
 
 // Memory from the kernel, page-aligned and zero until written, that never moves.
 //
-// The only system calls of this room, made at set-up. Owns the mapping (and the file's lock); movable.
+// System calls are made at set-up only. Owns the mapping (and the file's lock); movable.
 class MappedRegion {
  public:
   MappedRegion() = default;
@@ -34,4 +34,4 @@ class MappedRegion {
   int file_ = -1;
 };
 
-}  // namespace fairlead::core
+}  // namespace fairlead

@@ -1,4 +1,4 @@
-#include "dataplane/core/mapped_region.hpp"
+#include "dataplane/base/mapped_region.hpp"
 
 #include <cerrno>
 #include <cstring>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <utility>
 
-namespace fairlead::core {
+namespace fairlead {
 
 namespace {
 
@@ -75,4 +75,4 @@ Result<MappedRegion> MappedRegion::file(const std::string& path, size_t bytes, b
   return region;
 }
 
-}  // namespace fairlead::core
+}  // namespace fairlead
