@@ -47,6 +47,28 @@ TEST_F(ForwarderTest, SuperPacketThatMayBeFragmentedGetsSmallerSegments) {
   EXPECT_EQ(sent.packet.offload.segment_size, 1450 - 40);
 }
 
+TEST_F(ForwarderTest, UdpSuperPacketKeepsItsDatagrams) {
+  start("overlay");
+  const std::string pair4 = "eth(ep1>gw) ip4(10.244.1.2>10.244.2.2 ttl=64";
+  const std::string datagrams = " udp(40000>53) zeros(4000)";
+  const Sent fits = forward(2, pair4 + ")" + datagrams, {.segment_kind = kSegmentUdp, .segment_size = 1422});
+  EXPECT_EQ(fits.packet.fate, Fate::kForward);
+  EXPECT_EQ(fits.packet.offload.segment_size, 1422);
+  const Offload too_long{.segment_kind = kSegmentUdp, .segment_size = 1423};  // 1451 > 1450
+  for (int flow_known = 0; flow_known < 2; ++flow_known) {
+    const Sent sent = forward(2, pair4 + ")" + datagrams, too_long);
+    EXPECT_EQ(sent.packet.fate, Fate::kDrop) << "datagrams of another size are not what was sent";
+    EXPECT_EQ(sent.packet.reason, DropReason::TOO_BIG);
+  }
+  const Sent refused = forward(2, pair4 + " df)" + datagrams, too_long);
+  EXPECT_EQ(refused.packet.fate, Fate::kAnswer);
+  EXPECT_EQ(refused.packet.reason, DropReason::TOO_BIG);
+  const Sent refused6 =
+      forward(2, "eth(ep1>gw) ip6(fd00:10:244:1::2>fd00:10:244:2::2 hl=64)" + datagrams, too_long);
+  EXPECT_EQ(refused6.packet.fate, Fate::kAnswer);
+  EXPECT_EQ(refused6.packet.reason, DropReason::TOO_BIG);
+}
+
 TEST_F(ForwarderTest, TunnelIsPulledWithItsOffsets) {
   start("overlay");
   const Offload offload{.checksum_partial = true, .checksum_start = 50 + 34, .checksum_offset = 6};

@@ -5,8 +5,12 @@
 
 namespace fairlead::core::steps {
 
-// A super-packet that may be fragmented needs no fragments: smaller segments do. (With DF it was refused.)
+// A TCP super-packet that may be fragmented needs no fragments: smaller segments do, for a stream has no
+// boundaries to keep. (With DF it was refused, and so was a UDP super-packet, whose datagrams are somebody's
+// messages.)
 inline void shrink_segments(const Walk& walk, const Template& out) {
+  const uint8_t kind = walk.packet->offload.segment_kind;
+  if (kind != kSegmentTcp4 && kind != kSegmentTcp6) return;
   const uint32_t headers = walk.p.payload_offset - walk.p.l3_offset;
   if (walk.packet->offload.segment_size != 0 && walk.l3_size() > out.l3_mtu && out.l3_mtu > headers) {
     walk.packet->offload.segment_size = static_cast<uint16_t>(out.l3_mtu - headers);

@@ -76,8 +76,12 @@ struct Way {
   if (out.kind == TemplateKind::kUnresolved) walk.hold_port = out.tx_port;
   if (walk.hold_port != 0) return Verdict::as_it_stands(Fate::kHold);
   if (!usable(out)) return Verdict::drop(DropReason::NO_UPLINK);
-  if (walk.l3_size() > out.l3_mtu && p.dont_fragment != 0) return Verdict::refuse(DropReason::TOO_BIG);
-  return Verdict::go_on();
+  if (walk.l3_size() <= out.l3_mtu) return Verdict::go_on();
+  if (p.dont_fragment != 0) return Verdict::refuse(DropReason::TOO_BIG);
+  // Nobody after us fragments the datagrams of a UDP super-packet, and smaller ones are not what was sent.
+  const Offload& offload = walk.packet->offload;
+  const bool datagrams = offload.segment_size != 0 && offload.segment_kind == kSegmentUdp;
+  return datagrams ? Verdict::drop(DropReason::TOO_BIG) : Verdict::go_on();
 }
 
 }  // namespace fairlead::core::steps
