@@ -210,6 +210,9 @@ Result<PodLink> check_pod_link(const PodLinkSpec& spec) {
   if ((*link)->mtu < spec.route_mtu)
     return broken("MTU is " + std::to_string((*link)->mtu) + ", routes need " +
                   std::to_string(spec.route_mtu));
+  if ((*link)->gso_max_size > kPodGsoMaxSize)
+    return broken("sends super-packets of " + std::to_string((*link)->gso_max_size) +
+                  " bytes, more than the trunk takes");
   Result<std::string> missing = missing_routes(*pod, (*link)->index, spec);
   if (!missing) return missing.error();
   if (!missing->empty()) return broken(*missing + " is missing");

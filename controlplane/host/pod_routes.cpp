@@ -28,6 +28,25 @@ std::vector<core::Family> families_of(const PodLinkSpec& spec) {
   return families;
 }
 
+// The MAC that `link` has for `gateway` for good; zero when there is none.
+Result<core::MacAddress> permanent_neighbour(NetlinkSocket& socket, uint32_t link,
+                                             const core::IpAddress& gateway) {
+  core::MacAddress mac;
+  NetlinkRequest request(RTM_GETNEIGH, NLM_F_DUMP);
+  request.header<ndmsg>().ndm_family = family_of(gateway);
+  const Result<bool> dumped = socket.dump(request, [&](const nlmsghdr& message) {
+    const auto* header = static_cast<const ndmsg*>(mnl_nlmsg_get_payload(&message));
+    const nlattr* table[NDA_MAX + 1] = {};
+    collect_attributes(message, sizeof(ndmsg), table);
+    if (static_cast<uint32_t>(header->ndm_ifindex) != link || (header->ndm_state & NUD_PERMANENT) == 0 ||
+        address_of(table[NDA_DST], header->ndm_family) != gateway)
+      return;
+    mac.bytes = attribute_value<decltype(mac.bytes)>(table[NDA_LLADDR]);
+  });
+  if (!dumped) return Error{"FL4301", dumped.error().what, dumped.error().fix};
+  return mac;
+}
+
 }  // namespace
 
 Result<void> put_addresses(NetlinkSocket& socket, uint32_t link, const PodLinkSpec& spec) {
@@ -97,6 +116,9 @@ Result<std::string> missing_routes(NetlinkSocket& socket, uint32_t link, const P
           return found.destination.length == 0 && found.link == link && found.gateway == gateway;
         }))
       return "default route via " + gateway.text() + " on " + spec.interface;
+    const Result<core::MacAddress> mac = permanent_neighbour(socket, link, gateway);
+    if (!mac) return mac.error();
+    if (*mac != core::kGatewayMac) return "permanent neighbour " + gateway.text() + " on " + spec.interface;
   }
   return std::string{};
 }

@@ -202,6 +202,9 @@ TEST_F(PodLinks, CheckNamesWhatIsMissing) {
   expect_broken("link set eth0 down", "is down");
   expect_broken("link set eth0 address 02:00:00:00:00:01", "02:00:00:00:00:01");
   expect_broken("link set eth0 mtu 1300", "1300");
+  expect_broken("link set eth0 gso_max_size 65000", "65000");
+  expect_broken("neigh del 169.254.1.1 dev eth0", "169.254.1.1");
+  expect_broken("neigh replace fe80::1 lladdr 02:00:00:00:00:02 nud permanent dev eth0", "fe80::1");
 }
 
 TEST_F(PodLinks, CheckToleratesWhatOthersAdd) {
