@@ -102,7 +102,7 @@ class Capture:
 
     def __init__(self, netns, interface, path):
         self.path = path
-        self.process = subprocess.Popen(["ip", "netns", "exec", netns, "tcpdump", "-U", "-i", interface, "-w", str(path), "-s", "0", "-B", "16384"],
+        self.process = subprocess.Popen(["ip", "netns", "exec", netns, "tcpdump", "-U", "--immediate-mode", "-i", interface, "-w", str(path), "-s", "0", "-B", "16384"],
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
             if "listening" in line:

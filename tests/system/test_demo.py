@@ -14,21 +14,22 @@ from harness import run
 DEMO = [sys.executable, str(harness.labs.TOP / "tools" / "lab" / "demo.py"), "--build", harness.BUILD]
 
 
-def footprint():
-    """Everything a lab could leave behind on this machine."""
-    names = {line.split()[0] for line in run(["ip", "netns", "list"]).stdout.splitlines() if line}
-    links = {line.split(":")[1].strip() for line in run(["ip", "-o", "link"]).stdout.splitlines()}
-    mounts = {line.split()[1] for line in pathlib.Path("/proc/mounts").read_text().splitlines()}
-    processes = {name for name in run(["ps", "-eo", "comm"]).stdout.split() if name.startswith("fairlead")}
+def footprint(prefix):
+    """Everything that a lab of this name could leave behind on this machine; the rest of the machine may live on meanwhile."""
+    names = {line.split()[0] for line in run(["ip", "netns", "list"]).stdout.splitlines() if line.startswith(prefix)}
+    links = {line.split(":")[1].strip().split("@")[0] for line in run(["ip", "-o", "link"]).stdout.splitlines()}
+    mounts = {line.split()[1] for line in pathlib.Path("/proc/mounts").read_text().splitlines() if prefix in line or "bpf" in line}
+    processes = {line for line in run(["ps", "-eo", "args"]).stdout.splitlines() if f"/{prefix}-" in line and "demo.py" not in line}
     huge = next(line for line in pathlib.Path("/proc/meminfo").read_text().splitlines() if line.startswith("HugePages_Total"))
-    directories = {path.name for path in pathlib.Path("/tmp").glob("fl-*")}
+    directories = {path.name for path in pathlib.Path("/tmp").glob(f"{prefix}-*")} | {path.name for path in pathlib.Path("/run").glob(f"fairlead-lab/{prefix}*")}
     return names, links, mounts, processes, huge, directories
 
 
 class Demo(unittest.TestCase):
     def test_json_holds_what_it_promises_and_nothing_is_left(self):
-        before = footprint()
-        done = subprocess.run([*DEMO, "-o", "json", "--seconds", "1", "--prefix", f"fl-d{os.getpid() % 1000}"], capture_output=True, text=True, timeout=300)
+        prefix = f"fl-d{os.getpid() % 1000}"
+        before = footprint(prefix)
+        done = subprocess.run([*DEMO, "-o", "json", "--seconds", "1", "--prefix", prefix], capture_output=True, text=True, timeout=300)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         answer = json.loads(done.stdout)
         self.assertEqual((answer["nodes"], answer["pods"]), (3, 6))
@@ -39,11 +40,12 @@ class Demo(unittest.TestCase):
         self.assertGreaterEqual(answer["switch"]["pps"], 10000)
         self.assertEqual(set(answer["tcp_gbps"]), {"overlay", "routed", "kernel_vxlan", "kernel_routed"})
         self.assertIn("p99", answer["cni_add_ms"])
-        self.assertEqual(footprint(), before)
+        self.assertEqual(footprint(prefix), before)
 
     def test_interrupted_it_leaves_nothing(self):
-        before = footprint()
-        demo = subprocess.Popen([*DEMO, "--no-bench", "--prefix", f"fl-i{os.getpid() % 1000}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        prefix = f"fl-i{os.getpid() % 1000}"
+        before = footprint(prefix)
+        demo = subprocess.Popen([*DEMO, "--no-bench", "--prefix", prefix], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for line in demo.stdout:
             if line.startswith("[pods]"):
                 break
@@ -51,7 +53,7 @@ class Demo(unittest.TestCase):
         demo.communicate(timeout=60)
         self.assertEqual(demo.returncode, 130)
         time.sleep(0.5)
-        self.assertEqual(footprint(), before)
+        self.assertEqual(footprint(prefix), before)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,8 @@ class KernelVxlan(KernelPeer):
         before = self.drops().get("WRONG_VNI", 0)
         node.ip("link", "add", "vx1", "address", "02:46:c0:00:02:09", "type", "vxlan", "id", "101", "dstport", "4789", "local", node.ipv4,
                 "remote", self.cluster.nodes[0].ipv4, "dev", "u0")
-        node.ip("link", "set", "vx1", "addrgenmode", "none")  # or its router solicitations would be counted, too
+        # Or its neighbour discovery and multicast reports would be counted, too.
+        run(node.command(["sysctl", "-qw", "net.ipv6.conf.vx1.disable_ipv6=1"]))
         node.ip("link", "set", "vx1", "up")
         node.ip("route", "add", "10.244.1.250/32", "via", "169.254.78.1", "dev", "vx1", "onlink")
         node.ip("neigh", "add", "169.254.78.1", "lladdr", "02:46:c0:00:02:01", "dev", "vx1", "nud", "permanent")
