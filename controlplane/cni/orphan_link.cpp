@@ -90,8 +90,9 @@ bool remove_orphan_link(const AttachmentKey& key) {
     const int removal = open_netlink();
     if (removal < 0) return false;
     message = ask(removal, LinkRequest(RTM_DELLINK, name), answer);
-    const bool done = message != nullptr && message->nlmsg_type == NLMSG_ERROR &&
-                      reinterpret_cast<const nlmsgerr*>(NLMSG_DATA(message))->error == 0;
+    const bool done =
+        message != nullptr && message->nlmsg_type == NLMSG_ERROR &&
+        reinterpret_cast<const nlmsgerr*>(reinterpret_cast<const char*>(message) + NLMSG_HDRLEN)->error == 0;
     ::close(removal);
     return done;
   }
