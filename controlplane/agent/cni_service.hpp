@@ -6,6 +6,7 @@
 #include "dataplane/rpc/fairlead.pb.h"
 #include "dataplane/rpc/server.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
