@@ -26,6 +26,8 @@ void AgentServer::handle(const rpc::Request& request, const ipc::Reply& reply) {
     case rpc::Request::kGetState:
       *response.mutable_state() = ipc::to_message(agent_.publisher().wanted());
       break;
+    case rpc::Request::kFindPod:
+      return find_pod(request.find_pod(), reply);
     case rpc::Request::kSetMode:
       return set_mode(request.set_mode(), reply);
     case rpc::Request::kWait:
@@ -58,6 +60,32 @@ rpc::AgentStatus AgentServer::status() const {
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_).count()));
   status.set_pid(static_cast<uint32_t>(::getpid()));
   return status;
+}
+
+// What is attached here is known best; Pod objects say where the others are.
+void AgentServer::find_pod(const rpc::FindPodRequest& request, const ipc::Reply& reply) const {
+  const Intent& intent = agent_.intent();
+  rpc::Response response;
+  rpc::Pod& pod = *response.mutable_pod();
+  pod.set_pod_namespace(request.pod_namespace());
+  pod.set_pod_name(request.pod_name());
+  for (const auto& [id, endpoint] : intent.endpoints) {
+    if (endpoint.pod_namespace != request.pod_namespace() || endpoint.pod_name != request.pod_name())
+      continue;
+    pod.set_node(agent_.node());
+    for (const core::IpAddress& address : endpoint.addresses) pod.add_addresses(address.text());
+    return reply.answer(std::move(response));
+  }
+  const std::string key = request.pod_namespace() + "/" + request.pod_name();
+  const auto known = intent.pods.find(key);
+  if (known == intent.pods.end() || known->second.addresses.empty()) {
+    return reply.fail(
+        {"FL5030", "pod " + key + " is not known here, or has no address",
+         "give its address, or add its Pod object with status.podIPs to " + agent_.options().manifests});
+  }
+  pod.set_node(known->second.node);
+  for (const core::IpAddress& address : known->second.addresses) pod.add_addresses(address.text());
+  reply.answer(std::move(response));
 }
 
 void AgentServer::set_mode(const rpc::SetModeRequest& request, const ipc::Reply& reply) {

@@ -27,9 +27,10 @@ struct NodeObject {
   bool operator==(const NodeObject&) const = default;
 };
 
-// A Kubernetes Pod; optional in manifests, used for names only.
+// A Kubernetes Pod; optional in manifests, used for names only: nothing is forwarded because of it.
 struct PodObject {
   std::string pod_namespace, name, node, uid;
+  std::vector<core::IpAddress> addresses = {};  // status.podIPs (status.podIP when that is absent)
   bool operator==(const PodObject&) const = default;
 };
 

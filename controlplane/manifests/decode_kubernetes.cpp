@@ -106,6 +106,28 @@ void read_internal_ips(const YamlNode& status, YamlReport& report, std::vector<c
   }
 }
 
+void read_pod_ips(const YamlNode& status, YamlReport& report, std::vector<core::IpAddress>& into) {
+  const auto add = [&](const YamlNode& item, const std::string& path) {
+    const auto text = read_text(item, path, report);
+    if (!text) return;
+    if (const auto address = core::IpAddress::parse(*text)) {
+      into.push_back(*address);
+    } else {
+      report.add("FL1009", item, path + ": found \"" + *text + "\", wanted an IP address");
+    }
+  };
+  if (const YamlNode* list = status.find("podIPs")) {
+    if (!expect_list(*list, "status.podIPs", report)) return;
+    for (std::size_t i = 0; i < list->items.size(); ++i) {
+      const std::string path = "status.podIPs[" + std::to_string(i) + "]";
+      if (!expect_mapping(*list->items[i], path, report)) continue;
+      if (const YamlNode* ip = list->items[i]->find("ip")) add(*ip, path + ".ip");
+    }
+  } else if (const YamlNode* single = status.find("podIP")) {
+    add(*single, "status.podIP");
+  }
+}
+
 void read_annotations(const YamlNode& metadata, YamlReport& report, NodeObject& node) {
   const YamlNode* annotations = group(metadata, "annotations", "metadata.annotations", report);
   if (annotations == nullptr) return;
@@ -169,6 +191,9 @@ void decode_pod(const YamlNode& root, YamlReport& report, std::vector<ManifestOb
     if (const YamlNode* at = spec->find("nodeName")) {
       if (auto text = read_name(*at, "spec.nodeName", report)) pod.node = *text;
     }
+  }
+  if (const YamlNode* status = group(root, "status", "status", report)) {
+    read_pod_ips(*status, report, pod.addresses);
   }
   if (!name) return;
   pod.name = *name;

@@ -167,6 +167,11 @@ TEST_F(CliTest, AsksForWhatWasGiven) {
   EXPECT_EQ(processes_.asked[rpc::Request::kTrace].trace().from_endpoint(), 0u);
   EXPECT_EQ(processes_.asked[rpc::Request::kTrace].trace().destination_port(), 53u);
   EXPECT_EQ(processes_.asked[rpc::Request::kTrace].trace().protocol(), 17u);
+  const Outcome remote = run({"trace", "--from", "pod/a", "--to", "pod/b:80"});
+  EXPECT_EQ(processes_.asked[rpc::Request::kFindPod].find_pod().ShortDebugString(),
+            "pod_namespace: \"default\" pod_name: \"b\"");
+  EXPECT_EQ(processes_.asked[rpc::Request::kTrace].trace().destination(), "10.244.2.2");
+  EXPECT_NE(remote.out.find("to pod default/b on node-2 (10.244.2.2:80)"), std::string::npos) << remote.out;
   run({"get", "flows", "--address", "10.244.1.2", "--protocol", "tcp", "--port", "80", "--limit", "5"});
   EXPECT_EQ(processes_.asked[rpc::Request::kGetFlows].get_flows().ShortDebugString(),
             "address: \"10.244.1.2\" port: 80 protocol: 6 limit: 5");
@@ -181,6 +186,7 @@ struct Refused {
 };
 
 TEST_F(CliTest, RefusesWithACodeAndTheNextStep) {
+  processes_.answers.erase(rpc::Request::kFindPod);  // the agent does not know where it is
   const Refused rows[] = {
       {{"stauts"}, kUsage, "did you mean: fairlead status"},
       {{"get"}, kUsage, "usage: fairlead get"},

@@ -122,6 +122,8 @@ void tell_ordinary_node(FakeProcesses& processes) {
     dataplane_connected: true nodes: 3 endpoints: 2 mode: "Auto" pod_cidrs: "10.244.1.0/24" uptime_seconds: 60 pid: 4343
   })");
   processes.answers[Request::kSetMode] = parse("set_mode { generation: 8 }");
+  processes.answers[Request::kFindPod] =
+      parse(R"(pod { pod_namespace: "default" pod_name: "b" node: "node-2" addresses: "10.244.2.2" })");
   processes.answers[Request::kWait] = parse("wait { generation: 8 wanted: 8 }");
 }
 

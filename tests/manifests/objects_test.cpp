@@ -126,6 +126,24 @@ TEST(PodManifest, ReadsNamesOnly) {
   EXPECT_EQ(std::get<PodObject>(loaded.objects[0].value), (PodObject{"web", "a", "n1", "u-1"}));
 }
 
+TEST(PodObjects, AddressesOfTheStatus) {
+  const auto load = [](const std::string& status) {
+    return load_manifest("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nstatus: " + status + "\n",
+                         "p.yaml");
+  };
+  const LoadedManifest both = load("{podIP: 10.244.1.2, podIPs: [{ip: 10.244.1.2}, {ip: \"fd00::2\"}]}");
+  ASSERT_EQ(both.objects.size(), 1u) << render(both.diagnostics);
+  EXPECT_EQ(std::get<PodObject>(both.objects[0].value).addresses,
+            (std::vector<core::IpAddress>{*core::IpAddress::parse("10.244.1.2"),
+                                          *core::IpAddress::parse("fd00::2")}));
+  const LoadedManifest one = load("{podIP: 10.244.1.2}");
+  ASSERT_EQ(one.objects.size(), 1u) << render(one.diagnostics);
+  EXPECT_EQ(std::get<PodObject>(one.objects[0].value).addresses.size(), 1u);
+  const LoadedManifest bad = load("{podIPs: [{ip: 10.244.1}]}");
+  ASSERT_EQ(bad.diagnostics.size(), 1u);
+  EXPECT_EQ(bad.diagnostics[0].code, "FL1009");
+}
+
 TEST(Manifest, SameObjectTwiceInAFile) {
   EXPECT_EQ(shown("apiVersion: v1\nkind: Node\nmetadata: {name: a}\n---\napiVersion: v1\nkind: "
                   "Node\nmetadata: {name: a}\n"),

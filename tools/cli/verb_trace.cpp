@@ -17,9 +17,10 @@ using core::IpAddress;
 constexpr uint32_t kUplinkPort = 1;
 constexpr uint8_t kIcmp = 1, kTcp = 6, kIcmpv6 = 58;
 
-// One end of the hypothetical packet: a pod of this node with all its addresses, or one address.
+// One end of the hypothetical packet: a pod with all its addresses, or one address.
 struct End {
-  const rpc::Endpoint* endpoint = nullptr;
+  const rpc::Endpoint* endpoint = nullptr;  // of this node
+  std::string remote;                       // default/b on node-2
   std::vector<IpAddress> addresses;
   std::optional<uint16_t> port;
 };
@@ -37,8 +38,29 @@ const rpc::Endpoint* endpoint_with(const rpc::NodeState& state, const IpAddress&
   return nullptr;
 }
 
+// The agent may know a pod of another node by its Pod object.
+Result<End> find_remote_pod(const rpc::NodeState& state, const Session& session, const std::string& name,
+                            End end) {
+  rpc::Request request;
+  request.mutable_find_pod()->set_pod_namespace(name.substr(0, name.find('/')));
+  request.mutable_find_pod()->set_pod_name(name.substr(name.find('/') + 1));
+  const Result<rpc::Response> found = session.ask_agent(request, Answer::kPod);
+  if (!found) {
+    return Error{
+        "FL6005",
+        "no pod " + name + " is attached to this node (" + state.settings().node() +
+            "), and the agent cannot say where it is: " + found.error().what,
+        "fairlead get endpoints lists the pods of this node; for one of another node give its address"};
+  }
+  end.remote = name + (found->pod().node().empty() ? "" : " on " + found->pod().node());
+  for (const std::string& text : found->pod().addresses()) {
+    if (const auto address = IpAddress::parse(text)) end.addresses.push_back(*address);
+  }
+  return end;
+}
+
 // pod/NAMESPACE/NAME[:PORT] or pod/NAME[:PORT].
-Result<End> find_pod(const rpc::NodeState& state, std::string name, const std::string& default_namespace) {
+Result<End> find_pod(const rpc::NodeState& state, const Session& session, std::string name) {
   End end;
   if (const size_t colon = name.rfind(':'); colon != std::string::npos) {
     const Result<uint64_t> port =
@@ -47,7 +69,7 @@ Result<End> find_pod(const rpc::NodeState& state, std::string name, const std::s
     end.port = static_cast<uint16_t>(*port);
     name.erase(colon);
   }
-  if (name.find('/') == std::string::npos) name = default_namespace + "/" + name;
+  if (name.find('/') == std::string::npos) name = session.line().text("namespace") + "/" + name;
   for (const rpc::Endpoint& endpoint : state.endpoints()) {
     if (pod_name(endpoint) != name) continue;
     end.endpoint = &endpoint;
@@ -56,21 +78,20 @@ Result<End> find_pod(const rpc::NodeState& state, std::string name, const std::s
     }
     return end;
   }
-  return Error{"FL6005", "no pod " + name + " is attached to this node (" + state.settings().node() + ")",
-               "fairlead get endpoints lists those that are; for a pod of another node give its address"};
+  return find_remote_pod(state, session, name, end);
 }
 
 Result<End> find_end(const rpc::NodeState& state, const Session& session, const std::string& flag) {
   const std::string& text = session.line().text(flag);
   if (text.empty())
     return wrong_use("--" + flag + " is missing", "usage: fairlead trace --from SOURCE --to TARGET");
-  if (text.starts_with("pod/")) return find_pod(state, text.substr(4), session.line().text("namespace"));
+  if (text.starts_with("pod/")) return find_pod(state, session, text.substr(4));
   const std::optional<AddressAndPort> given = parse_address_and_port(text);
   if (!given) {
     return wrong_use("--" + flag + " \"" + text + "\" is neither pod/NAMESPACE/NAME nor an address",
                      "pod/default/web, 10.244.1.7, 10.244.1.7:80, fd00::7 or [fd00::7]:80");
   }
-  return End{endpoint_with(state, given->address), {given->address}, given->port};
+  return End{endpoint_with(state, given->address), "", {given->address}, given->port};
 }
 
 const IpAddress* address_of(const End& end, Family family) {
@@ -118,7 +139,8 @@ Result<rpc::TraceRequest> make_request(const Session& session, const End& from, 
 
 std::string name_of(const End& end, const std::string& address, uint32_t port) {
   const std::string text = address_and_port(address, port);
-  return end.endpoint == nullptr ? text : "pod " + pod_name(*end.endpoint) + " (" + text + ")";
+  if (end.endpoint == nullptr && end.remote.empty()) return text;
+  return "pod " + (end.endpoint != nullptr ? pod_name(*end.endpoint) : end.remote) + " (" + text + ")";
 }
 
 std::string hex_dump(const std::string& bytes) {

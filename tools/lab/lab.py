@@ -53,6 +53,12 @@ class Pod:
         self.add_ms = 0.0
         self.interface = "eth0"
 
+    def manifest(self):
+        """What Kubernetes would say of it: so every node's agent knows where it is."""
+        ips = ", ".join(f'{{ip: "{a.split("/")[0]}"}}' for a in self.addresses)
+        return (f"apiVersion: v1\nkind: Pod\nmetadata: {{name: {self.name}, namespace: {self.pod_namespace}}}\n"
+                f"spec: {{nodeName: {self.node.name}}}\nstatus: {{podIPs: [{ips}]}}\n")
+
     @property
     def ipv4(self):
         return next((a.split("/")[0] for a in self.addresses if "." in a), None)
@@ -182,6 +188,7 @@ class Node:
         done, pod.add_ms = pod.cni("ADD")
         pod.addresses = [ip["address"] for ip in json.loads(done.stdout)["ips"]]
         self.pods.append(pod)
+        self.lab.write(f"pod-{name}.yaml", pod.manifest())
         return pod
 
     def manifest(self):
