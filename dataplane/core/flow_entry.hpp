@@ -43,14 +43,13 @@ enum class FlowOwner : uint8_t { kNone = 0, kOriginalIngress = 1, kReplyIngress 
 // The part of an entry behind its keys; the same for IPv4 and IPv6. Every field is atomic: read and written
 // by any worker (written: the worker that sees the packet; `state` also by control when ageing).
 struct FlowBody {
-  std::atomic<uint64_t> way[2];      // per direction: template id | generation << 32 | seen seconds << 48
-  std::atomic<uint32_t> ingress[2];  // FlowIngress
-  // Packets (8 bits, high) and bytes (24 bits) not yet added to the spill words: so that counting touches no
-  // other line.
-  std::atomic<uint32_t> tally[2];
+  // First what a lookup and a verdict read: with an IPv6 key before it, that much is in the key's cache line.
   std::atomic<uint32_t> state;  // FlowWord
   std::atomic<uint32_t>
       reply_ports;  // with the entry's reply_addresses: the reply's own tuple, under address translation
+  std::atomic<uint64_t> way[2];      // per direction: template id | generation << 32 | seen seconds << 48
+  std::atomic<uint32_t> ingress[2];  // FlowIngress
+  std::atomic<uint32_t> tally[2];    // FlowTally's small words
 
   // All of one verdict or all of another one: id and generation are one word; `ingress` is written before it.
   [[nodiscard]] FlowVerdict verdict(Direction direction) const {
@@ -129,7 +128,7 @@ struct alignas(64) FlowEntry4 {
 static_assert(sizeof(FlowBody) == 40);
 static_assert(sizeof(FlowEntry4) == 64);
 
-// One IPv6 connection: two cache lines.
+// One IPv6 connection: two cache lines, of which a lookup reads the first.
 struct alignas(128) FlowEntry6 {
   using Key = flow_key6;
   static constexpr size_t kKeyWords = sizeof(Key) / 8;
@@ -141,6 +140,7 @@ struct alignas(128) FlowEntry6 {
   uint64_t pad[2];
 };
 static_assert(sizeof(FlowEntry6) == 128);
+static_assert(offsetof(FlowEntry6, body) + offsetof(FlowBody, ingress) == 64);
 
 // A key as the 64-bit words that entries hold and compare.
 template <typename Key>

@@ -74,7 +74,7 @@ void FlowTable<Entry>::lookup_burst(const Key* keys, const uint64_t* hashes, con
     if (candidates[i].raw == 0) return false;
     const Entry& entry = entries_[candidates[i].id()];
     __builtin_prefetch(&entry);
-    if constexpr (sizeof(Entry) > 64) __builtin_prefetch(&entry.body.state);
+    if constexpr (sizeof(Entry) > 64) __builtin_prefetch(&entry.body.tally);
     return true;
   };
   for (uint32_t i = 0; i < count; ++i) {
