@@ -1,5 +1,6 @@
 #pragma once
 
+#include "dataplane/base/mapped_region.hpp"
 #include "dataplane/base/result.hpp"
 #include "dataplane/core/epoch.hpp"
 #include "dataplane/core/flow_entry.hpp"
@@ -7,7 +8,6 @@
 #include "dataplane/core/flow_quota.hpp"
 #include "dataplane/core/flow_recycler.hpp"
 #include "dataplane/core/flow_tally.hpp"
-#include "dataplane/base/mapped_region.hpp"
 #include "dataplane/packet/flow_hash.h"
 
 #include <array>

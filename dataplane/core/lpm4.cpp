@@ -1,7 +1,7 @@
 #include "dataplane/core/lpm4.hpp"
 
-#include "dataplane/core/lpm_prefix_set.hpp"
 #include "dataplane/base/mapped_region.hpp"
+#include "dataplane/core/lpm_prefix_set.hpp"
 
 #include <algorithm>
 #include <cassert>

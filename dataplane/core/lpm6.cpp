@@ -1,8 +1,8 @@
 #include "dataplane/core/lpm6.hpp"
 
+#include "dataplane/base/mapped_region.hpp"
 #include "dataplane/core/lpm6_node.hpp"
 #include "dataplane/core/lpm_prefix_set.hpp"
-#include "dataplane/base/mapped_region.hpp"
 
 #include <algorithm>
 #include <cassert>

@@ -1,11 +1,11 @@
 #pragma once
 
+#include "dataplane/core/address.hpp"
+
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
-
-#include "dataplane/core/address.hpp"
 
 namespace fairlead::core {
 
@@ -39,11 +39,11 @@ struct Peer {
   PeerId id = 0;
   std::string node;
   Transport transport = Transport::kOverlay;
-  IpAddress vtep;      // outer destination (overlay); also the only outer source accepted, with `alternate_vtep`
-  IpAddress alternate_vtep;  // the node's InternalIP of the other family, if any
-  MacAddress vtep_mac;       // inner destination MAC, for peers whose kernel terminates the tunnel
-  IpAddress next_hop4;       // routed: IPv4 pods' next hop
-  IpAddress next_hop6;       // routed: IPv6 pods' next hop
+  IpAddress vtep;  // outer destination (overlay); also the only outer source accepted, with `alternate_vtep`
+  IpAddress alternate_vtep;       // the node's InternalIP of the other family, if any
+  MacAddress vtep_mac;            // inner destination MAC, for peers whose kernel terminates the tunnel
+  IpAddress next_hop4;            // routed: IPv4 pods' next hop
+  IpAddress next_hop6;            // routed: IPv6 pods' next hop
   std::vector<Prefix> pod_cidrs;  // decapsulated inner sources must be in here
 
   bool operator==(const Peer&) const = default;
@@ -71,8 +71,8 @@ struct NodeSettings {
   uint16_t tunnel_port = 4789;
   IpAddress vtep4;  // this node's tunnel end, per underlay family; absent when the node has none
   IpAddress vtep6;
-  MacAddress vtep_mac;            // accepted as inner destination by convention; not checked on rx
-  uint16_t pod_mtu = 1450;        // what pods' routes carry now
+  MacAddress vtep_mac;      // accepted as inner destination by convention; not checked on rx
+  uint16_t pod_mtu = 1450;  // what pods' routes carry now
   uint16_t uplink_mtu = 1500;
   std::vector<Prefix> cluster_pods;  // pod address space of the cluster (masquerade and martian decisions)
   std::vector<Prefix> local_pods;    // this node's pod CIDRs
@@ -109,14 +109,15 @@ struct NodeStateDelta {
 // The smallest delta that turns `from` into `to`; O(size) to compute, O(change) to apply.
 [[nodiscard]] NodeStateDelta diff(const NodeState& from, const NodeState& to);
 
-// Applies `delta`; says what does not fit (unknown reference, wrong from_generation) and then leaves `state` as it was.
+// Applies `delta`; says what does not fit (unknown reference, wrong from_generation) and then leaves `state`
+// as it was.
 [[nodiscard]] std::string apply(NodeState& state, const NodeStateDelta& delta);
 
 // Empty when every reference resolves and every id is in range; otherwise the first thing that is wrong.
 [[nodiscard]] std::string validate(const NodeState& state);
 
-// The MAC that a VTEP answers to unless its node says otherwise: 02:46 and the last four bytes of its address.
-// A kernel VXLAN device set up by hand as a peer is given this address.
+// The MAC that a VTEP answers to unless its node says otherwise: 02:46 and the last four bytes of its
+// address. A kernel VXLAN device set up by hand as a peer is given this address.
 [[nodiscard]] MacAddress default_vtep_mac(const IpAddress& vtep);
 
 // 02:46:4c and the 24 bits of the id: how frames on the trunk name their endpoint.

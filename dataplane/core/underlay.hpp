@@ -1,12 +1,12 @@
 #pragma once
 
+#include "dataplane/core/address.hpp"
+#include "dataplane/core/node_state.hpp"
+
 #include <cstdint>
 #include <map>
 #include <utility>
 #include <vector>
-
-#include "dataplane/core/address.hpp"
-#include "dataplane/core/node_state.hpp"
 
 namespace fairlead::core {
 
@@ -37,8 +37,8 @@ struct UnderlayLink {
 
 struct Underlay {
   std::map<PortId, UnderlayLink> links;
-  std::map<Prefix, UnderlayRoute> routes;                              // main and local tables
-  std::map<std::pair<PortId, IpAddress>, MacAddress> neighbours;       // resolved ones only
+  std::map<Prefix, UnderlayRoute> routes;                         // main and local tables
+  std::map<std::pair<PortId, IpAddress>, MacAddress> neighbours;  // resolved ones only
 
   bool operator==(const Underlay&) const = default;
 };
