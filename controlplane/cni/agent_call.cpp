@@ -17,7 +17,7 @@ using Clock = std::chrono::steady_clock;
 constexpr uint32_t kMaxMessageBytes = 16u << 20;  // as dataplane/rpc/framing.hpp
 
 Error nobody(const std::string& socket, const std::string& why) {
-  return {"FL5001", "fairlead-agent does not answer at " + socket + ": " + why,
+  return {"FL5051", "fairlead-agent does not answer at " + socket + ": " + why,
           "start it (systemctl start fairlead-agent), see journalctl -u fairlead-agent"};
 }
 
@@ -74,7 +74,7 @@ class Connection {
 
  private:
   Error late() const {
-    return {"FL5003",
+    return {"FL5053",
             "fairlead-agent did not answer within " + std::to_string(timeout_.count()) + " ms at " + socket_,
             "see journalctl -u fairlead-agent; fairlead status"};
   }
@@ -113,7 +113,7 @@ Result<wire::Response> call_agent(const std::string& socket, const std::string& 
   uint32_t announced = 0;
   for (const char byte : *header) announced = announced << 8 | static_cast<uint8_t>(byte);
   if (announced > kMaxMessageBytes)
-    return Error{"FL5004", "the agent announced an answer of " + std::to_string(announced) + " bytes",
+    return Error{"FL5054", "the agent announced an answer of " + std::to_string(announced) + " bytes",
                  "use plugin and agent of the same version"};
   const Result<std::string> bytes = connection.receive(announced);
   if (!bytes) return bytes.error();

@@ -57,7 +57,7 @@ Result<wire::Response> ask(const NetConf& conf, const std::string& request, mill
   if (!response) return response;
   if (response->kind == wire::Response::Kind::kError) return response->error;
   if (response->kind != wanted)
-    return Error{"FL5004", "the agent answered something else than was asked",
+    return Error{"FL5055", "the agent answered something else than was asked",
                  "use plugin and agent of the same version"};
   return response;
 }

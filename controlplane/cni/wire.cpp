@@ -189,7 +189,7 @@ Result<Response> parse_response(std::string_view bytes) {
     }
   });
   if (!is_message)
-    return Error{"FL5004", "the agent's answer is no message of ours",
+    return Error{"FL5054", "the agent's answer is no message of ours",
                  "use plugin and agent of the same version"};
   return response;
 }

@@ -43,7 +43,7 @@ struct Response {
   StatusReply status;
 };
 
-// Unknown fields are skipped. Errors: FL5004 bytes that are no message.
+// Unknown fields are skipped. Errors: FL5054 bytes that are no message.
 [[nodiscard]] Result<Response> parse_response(std::string_view bytes);
 
 }  // namespace fairlead::control::wire
