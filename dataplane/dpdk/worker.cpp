@@ -103,8 +103,8 @@ void Worker::run() {
     CPU_SET(static_cast<unsigned>(cpu_), &cpus);
     error = pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);
   }
-  // Every packet of the node waits for this thread: where CPUs are shared it goes before what merely computes. Without
-  // CAP_SYS_NICE it runs like everybody else.
+  // Every packet of the node waits for this thread: where CPUs are shared it goes before what merely
+  // computes. Without CAP_SYS_NICE it runs like everybody else.
   setpriority(PRIO_PROCESS, 0, kWorkerNice);
   // Gives the thread a DPDK identity, and with it a cache in every buffer pool.
   if (error == 0 && rte_thread_register() != 0) error = rte_errno;

@@ -24,8 +24,9 @@ FL_INLINE struct cursor cursor_open(const void* data, const void* end) {
 // on).
 FL_INLINE const void* cursor_take(struct cursor* c, __u32 bytes) {
 #ifdef __bpf__
-  // The form of the check the verifier understands. It also wants to see that the offset is small: no header of a
-  // frame we accept begins beyond 16,703 (eight extension headers of 2,048 bytes, a tunnel with 252 of options).
+  // The form of the check the verifier understands. It also wants to see that the offset is small: no header
+  // of a frame we accept begins beyond 16,703 (eight extension headers of 2,048 bytes, a tunnel with 252 of
+  // options).
   __u32 offset = c->offset;
   __asm__("" : "+r"(offset));  // the register that is compared is the one that is added
   if (offset > 0x7fff) return 0;

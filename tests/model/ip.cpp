@@ -103,7 +103,8 @@ Read read_ipv6(const Bytes& payload) {
     if (headers == 8 || next == 43 || (next == 0 && headers != 0) || at + 8 > b.size())
       return {{}, "IPV6_EXTENSION_HEADERS"};
     size_t length = (static_cast<size_t>(b[at + 1]) + 1) * 8;
-    if (next == 51) {  // RFC 4302 2.2: counted in words less two; 12 bytes at least, and a multiple of 8 in IPv6
+    if (next ==
+        51) {  // RFC 4302 2.2: counted in words less two; 12 bytes at least, and a multiple of 8 in IPv6
       length = (static_cast<size_t>(b[at + 1]) + 2) * 4;
       if (length < 12 || length % 8 != 0) return {{}, "IPV6_EXTENSION_HEADERS"};
     }
