@@ -3,7 +3,6 @@
 #include "dataplane/dpdk/buffers.hpp"
 #include "dataplane/dpdk/device_offload.hpp"
 #include "dataplane/dpdk/eal.hpp"
-#include "dataplane/dpdk/kernel_link.hpp"
 
 #include <rte_dev.h>
 #include <rte_errno.h>
@@ -184,16 +183,16 @@ Result<std::unique_ptr<EthdevPort>> EthdevPort::open(const PortSpec& spec, const
     if (!facts) return facts.error();
     port->mac_ = facts->mac;
     port->spec_.mtu = facts->mtu;
+    auto link = KernelLink::open(opening.kernel_device);
+    if (!link) return link.error();
+    port->kernel_link_ = std::move(*link);
   }
   port->spec_.queues = static_cast<uint16_t>(port->queues());
   return port;
 }
 
 bool EthdevPort::link_up() const {
-  if (!opening_.kernel_device.empty()) {
-    const auto facts = read_link(opening_.kernel_device);
-    return facts.ok() && facts->up;
-  }
+  if (!opening_.kernel_device.empty()) return kernel_link_.is_up();
   rte_eth_link link;
   return rte_eth_link_get_nowait(ethdev_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }

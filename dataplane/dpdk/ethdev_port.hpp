@@ -1,5 +1,6 @@
 #pragma once
 
+#include "dataplane/dpdk/kernel_link.hpp"
 #include "dataplane/dpdk/port.hpp"
 #include "dataplane/dpdk/software_offload.hpp"
 
@@ -74,6 +75,7 @@ class EthdevPort final : public Port {
                         std::span<core::DropReason> outcome);
 
   Opening opening_;
+  KernelLink kernel_link_;  // with Opening::kernel_device
   uint16_t ethdev_ = UINT16_MAX;
   bool was_probed_ = false;
   bool is_started_ = false;

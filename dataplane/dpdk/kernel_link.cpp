@@ -73,6 +73,25 @@ Result<LinkFacts> read_link(const std::string& device) {
   return facts;
 }
 
+Result<KernelLink> KernelLink::open(const std::string& device) {
+  auto facts = read_link(device);
+  if (!facts) return facts.error();
+  auto socket = NetlinkSocket::open();
+  if (!socket) return socket.error();
+  KernelLink link;
+  link.socket_ = std::move(*socket);
+  link.ifindex_ = facts->ifindex;
+  return link;
+}
+
+bool KernelLink::is_up() const {
+  NetlinkRequest request(RTM_GETLINK, 0);
+  request.header<ifinfomsg>().ifi_index = static_cast<int>(ifindex_);
+  LinkFacts facts;
+  const auto ack = socket_.transact(request, [&](const nlmsghdr& message) { collect_link(message, facts); });
+  return ack.ok() && ack->ok() && facts.up;
+}
+
 Result<void> configure_link(const std::string& device, const LinkWishes& wishes) {
   auto facts = read_link(device);
   if (!facts) return facts.error();

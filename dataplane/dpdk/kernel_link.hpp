@@ -1,5 +1,6 @@
 #pragma once
 
+#include "dataplane/base/netlink.hpp"
 #include "dataplane/base/result.hpp"
 #include "dataplane/core/address.hpp"
 
@@ -21,6 +22,19 @@ struct LinkFacts {
 
 // FL2011: there is no such interface.
 [[nodiscard]] Result<LinkFacts> read_link(const std::string& device);
+
+// An interface of the namespace in which it was opened, whatever its name and the caller's namespace are
+// later.
+class KernelLink {
+ public:
+  // FL2011: there is no such interface.
+  [[nodiscard]] static Result<KernelLink> open(const std::string& device);
+  [[nodiscard]] bool is_up() const;  // false also when it is gone
+
+ private:
+  mutable NetlinkSocket socket_;
+  unsigned ifindex_ = 0;
+};
 
 struct LinkWishes {
   uint32_t mtu = 0;           // 0: leave

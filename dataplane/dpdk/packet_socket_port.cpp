@@ -42,6 +42,9 @@ Result<std::unique_ptr<PacketSocketPort>> PacketSocketPort::open(const PortSpec&
   std::unique_ptr<PacketSocketPort> port(new PacketSocketPort(spec, big_pool, small_pool, workers));
   port->driver_ = "af_packet";
   port->mac_ = facts->mac;
+  auto link = KernelLink::open(spec.device);
+  if (!link) return link.error();
+  port->link_ = std::move(*link);
   port->spec_.queues = 1;
   port->spec_.mtu = facts->mtu;
   // Protocol 0: bound to nothing, and so silent, until the filter is in place.

@@ -72,6 +72,9 @@ Result<void> TapPort::configure() {
   auto facts = read_link(spec_.device);
   if (!facts) return facts.error();
   mac_ = facts->mac;
+  auto link = KernelLink::open(spec_.device);
+  if (!link) return link.error();
+  link_ = std::move(*link);
   return {};
 }
 

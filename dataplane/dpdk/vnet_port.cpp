@@ -1,7 +1,6 @@
 #include "dataplane/dpdk/vnet_port.hpp"
 
 #include "dataplane/dpdk/buffers.hpp"
-#include "dataplane/dpdk/kernel_link.hpp"
 #include "dataplane/dpdk/vnet_header.hpp"
 
 #include <cerrno>
@@ -47,11 +46,6 @@ VnetPort::~VnetPort() {
     if (queue.fd >= 0) close(queue.fd);
     rte_pktmbuf_free(queue.spare);
   }
-}
-
-bool VnetPort::link_up() const {
-  const auto facts = read_link(spec_.device);
-  return facts.ok() && facts->up;
 }
 
 // Reads one frame into the queue's spare buffer: the virtio header goes where headroom ends, the frame begins

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "dataplane/dpdk/kernel_link.hpp"
 #include "dataplane/dpdk/port.hpp"
 #include "dataplane/dpdk/software_offload.hpp"
 #include "dataplane/dpdk/tcp_train.hpp"
@@ -29,7 +30,7 @@ class VnetPort : public Port {
                 std::span<core::DropReason> outcome) override;
   [[nodiscard]] int poll_fd(unsigned queue) const override { return queues_[queue].fd; }
   [[nodiscard]] unsigned queues() const override { return static_cast<unsigned>(queues_.size()); }
-  [[nodiscard]] bool link_up() const override;
+  [[nodiscard]] bool link_up() const override { return link_.is_up(); }
   [[nodiscard]] uint64_t missed() const override { return missed_.load(std::memory_order_relaxed); }
 
  protected:
@@ -41,6 +42,7 @@ class VnetPort : public Port {
     rte_mbuf* spare = nullptr;  // allocated, not filled yet
   };
   std::vector<Queue> queues_;
+  KernelLink link_;
 
  private:
   static constexpr unsigned kTrains = 4;

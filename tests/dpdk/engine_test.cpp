@@ -150,7 +150,7 @@ TEST_F(EngineTest, HoldsForTheNeighbourAndReleasesInOrder) {
   expect_conserved();
 }
 
-TEST_F(EngineTest, GivesUpHeldPacketsAfterASecond) {
+TEST_F(EngineTest, GivesUpHeldPacketsInTheEnd) {
   publish(false);
   engine.inject(RingEngine::kTrunk, from_pod());
   EXPECT_TRUE(engine.collect().empty());

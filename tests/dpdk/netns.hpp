@@ -27,7 +27,11 @@ class Netns {
     sh("ip netns add " + name_);
     run("ip link set lo up");
   }
-  ~Netns() { static_cast<void>(std::system(("ip netns del " + name_).c_str())); }
+  ~Netns() {
+    // Servers that nobody came to.
+    static_cast<void>(std::system(("ip netns pids " + name_ + " | xargs -r kill").c_str()));
+    static_cast<void>(std::system(("ip netns del " + name_).c_str()));
+  }
   Netns(const Netns&) = delete;
   Netns& operator=(const Netns&) = delete;
 
