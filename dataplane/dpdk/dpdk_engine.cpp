@@ -161,6 +161,9 @@ Result<std::unique_ptr<DpdkEngine>> DpdkEngine::create(const DpdkConfig& config)
 }
 
 void DpdkEngine::settle() {
+  // A worker takes up a new set at the top of a loop, before it tends to held packets: the second one says
+  // that this loop, too, has ended.
+  state_->renew_port_set();
   state_->renew_port_set();
 }
 

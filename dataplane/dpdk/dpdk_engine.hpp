@@ -59,7 +59,8 @@ class DpdkEngine final : public Engine {
   void tick(uint64_t now_ns) override;
   [[nodiscard]] uint64_t heartbeat_ns() const override;
   [[nodiscard]] std::vector<std::pair<core::PortId, core::IpAddress>> unresolved_next_hops() const override;
-  // Returns when every worker has sent what it had received before the call. For tests.
+  // Returns when every worker has sent what it had received, and what a new underlay released, before the
+  // call. For tests.
   void settle();
   Result<void> set_capture(uint8_t stages, uint32_t snap_length) override;
   unsigned drain_capture(const CaptureVisitor& visit, unsigned budget) override;
