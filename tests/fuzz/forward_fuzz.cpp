@@ -87,10 +87,10 @@ std::unique_ptr<MemoryEngine> engine() {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const std::unique_ptr<MemoryEngine> node = engine();
+  static const std::unique_ptr<MemoryEngine> node = engine();
   std::span<const uint8_t> left(data, size);
-  uint64_t sent = 0;
-  uint64_t now_ns = 1'000'000'000;
+  uint64_t sent = node->counters()[Counter::in];
+  static uint64_t now_ns = 1'000'000'000;
   while (left.size() >= 8) {
     uint8_t how[8];
     std::memcpy(how, left.data(), sizeof(how));
@@ -112,7 +112,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     left = left.subspan(length);
     require(node->counters()[Counter::in] == ++sent);
     require(node->counters().conserved());
-    if ((how[2] & 0xf0) == 0xf0) node->tick(now_ns += 1'000'000'000 * (how[2] & 15));
+    if ((how[2] & 0xf0) == 0xf0) node->tick(now_ns += 1'000'000'000ull * (how[2] & 15));
   }
   return 0;
 }
