@@ -58,6 +58,16 @@ void Forwarder::State::swap() {
   delete old;
 }
 
+void Forwarder::State::follow_path_mtus() {
+  bool changed = builder.forget_path_mtus(now_ns);
+  for (const auto& worker : workers) {
+    worker->impl_->path_mtus.take([&](PeerId peer, uint16_t mtu) {
+      if (builder.learn_path_mtu(peer, mtu, now_ns)) changed = true;
+    });
+  }
+  if (changed) swap();
+}
+
 Forwarder::Forwarder(const ForwarderConfig& config) : state_(std::make_unique<State>(config)) {
   for (unsigned index = 0; index < config.workers; ++index) {
     state_->workers.push_back(std::make_unique<Worker>());
@@ -101,6 +111,7 @@ Counters Forwarder::counters() const {
 
 void Forwarder::age(uint64_t now_ns, uint32_t budget) {
   state_->now_ns = now_ns;
+  state_->follow_path_mtus();
   const auto seconds = static_cast<uint32_t>(now_ns / kSecond);
   const uint64_t gone =
       uint64_t{state_->flows.v4->age(seconds, budget)} + state_->flows.v6->age(seconds, budget);

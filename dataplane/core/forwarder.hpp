@@ -64,7 +64,8 @@ class Forwarder {
   [[nodiscard]] Counters counters() const;  // any thread
   void each_flow(const FlowFilter& filter, const FlowVisitor& visit) const;
   [[nodiscard]] Result<Trace> trace(const TraceRequest& request) const;
-  // A slice of incremental ageing, at most `budget` entries; call about every 10 ms.
+  // A slice of incremental ageing, at most `budget` entries; call about every 10 ms. Also follows the path
+  // MTUs of tunnels: takes up what routers told the workers since, forgets what is older than ten minutes.
   void age(uint64_t now_ns, uint32_t budget);
   // Next hops whose MAC is unknown and which a peer, a route or a recent packet needs: the engine asks the
   // kernel to resolve them. What the kernel learns comes back through set_underlay().

@@ -4,6 +4,7 @@
 #include "dataplane/core/flow_quota.hpp"
 #include "dataplane/core/forwarder.hpp"
 #include "dataplane/core/icmp_limiter.hpp"
+#include "dataplane/core/path_mtu_notes.hpp"
 #include "dataplane/core/snapshot_builder.hpp"
 #include "dataplane/core/steps/flow_lookup.hpp"
 #include "dataplane/core/wanted_neighbours.hpp"
@@ -25,6 +26,9 @@ struct Forwarder::State {
 
   // Makes what the builder has ready the current snapshot; returns when no online worker uses an older one.
   void swap();
+  // Brings what routers told the workers about tunnels into the next snapshot, and takes back what is too
+  // old.
+  void follow_path_mtus();
 
   ForwarderConfig config;
   SnapshotBuilder builder;                        // control thread
@@ -51,6 +55,7 @@ struct Forwarder::Worker::Impl {
   const unsigned index;
   WorkerCounters counters;  // written: this worker, read: any
   IcmpLimiter limiter;
+  PathMtuNotes path_mtus;  // written: this worker, taken: control
 
   // One burst's working memory: too much for a stack frame, and warm.
   template <typename Key>

@@ -57,8 +57,8 @@ struct alignas(64) Template {
   uint16_t generation = 0;  // 0: never matches a flow entry
   TemplateKind kind = TemplateKind::kGone;
   PortId tx_port = 0;
-  uint16_t l3_mtu = 0;    // largest L3 packet that may take this way whole (inner, when encapsulated)
-  uint16_t tx_mtu = 0;    // largest L3 packet on tx_port
+  uint16_t l3_mtu = 0;  // largest L3 packet that may take this way whole (inner, when encapsulated)
+  uint16_t tx_mtu = 0;  // largest L3 packet on tx_port, or on the whole way of a tunnel where one was learned
   uint32_t next_hop = 0;  // kUnresolved: the index engine and held packets know the neighbour by
   uint32_t owner = 0;     // index of the NextHop it belongs to: trace and flow listings name it
   encap_template encap{};

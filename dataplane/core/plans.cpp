@@ -1,5 +1,7 @@
 #include "dataplane/core/snapshot_builder.hpp"
 
+#include <algorithm>
+
 // The part of SnapshotBuilder that computes how packets leave: what a next hop stands for -> its paths and
 // their templates. Reads NodeState, Underlay and ports; changes nothing.
 
@@ -110,6 +112,9 @@ SnapshotBuilder::Plan SnapshotBuilder::plan_tunnel(const NeighbourKey& neighbour
   if (path.content.kind == TemplateKind::kDown) return path;
   const bool v4 = peer.vtep.is_ipv4();
   const uint16_t overhead = (v4 ? FL_ENCAP_TUNNEL4 : FL_ENCAP_TUNNEL6) - FL_ENCAP_PLAIN;
+  if (const uint16_t learned = learned_path_mtu(peer.id); learned != 0) {
+    path.content.tx_mtu = std::min(path.content.tx_mtu, learned);
+  }
   path.content.l3_mtu = path.content.tx_mtu > overhead ? path.content.tx_mtu - overhead : 0;
   if (path.content.kind == TemplateKind::kUnresolved) return path;
   const ethernet_header* outer = reinterpret_cast<const ethernet_header*>(path.content.encap.header);

@@ -85,6 +85,7 @@ Result<void> SnapshotBuilder::publish(const NodeStateDelta& wanted) {
   for (const Prefix& prefix : delta.remove_routes) refresh_prefix_and_below(prefix);
   for (PeerId id : delta.remove_peers) {
     drop_vteps(peers_before[id]);
+    path_mtus_.erase(id);
     next_.peers.reset(id);
     for (Family family : {Family::kIpv4, Family::kIpv6}) {
       if (const uint32_t* index = find(peer_next_hops_, std::pair{id, family})) remove_next_hop(*index);
@@ -144,6 +145,7 @@ void SnapshotBuilder::put_endpoint(const Endpoint& endpoint, const Endpoint* bef
 
 void SnapshotBuilder::put_peer(const Peer& peer, const Peer* before) {
   if (before != nullptr) drop_vteps(*before);
+  if (before == nullptr || before->vtep != peer.vtep) path_mtus_.erase(peer.id);  // another way
   next_.peers.set(peer.id, std::make_shared<const Peer>(peer));
   if (peer.vtep) next_.vteps.set(peer.vtep, peer.id);
   if (peer.alternate_vtep) next_.vteps.set(peer.alternate_vtep, peer.id);

@@ -29,6 +29,14 @@ class SnapshotBuilder {
   Result<void> set_underlay(const Underlay& underlay);
   Result<void> set_ports(std::span<const PortFacts> ports);
 
+  // The largest packet that gets through to a peer's tunnel end, as a router in the underlay said. Holds for
+  // ten minutes (RFC 1191 section 6.3) over every change of state, until the peer or its tunnel end goes.
+  // True when it is news: smaller than what is sent now.
+  bool learn_path_mtu(PeerId peer, uint16_t mtu, uint64_t now_ns);
+  // Forgets what was learned too long ago; true when there was such.
+  bool forget_path_mtus(uint64_t now_ns);
+  [[nodiscard]] uint16_t learned_path_mtu(PeerId peer) const;  // 0: none
+
   // The next version, to be handed to the packet path.
   [[nodiscard]] std::unique_ptr<const Snapshot> seal();
   // No reader uses a snapshot before `oldest` any more.
@@ -101,6 +109,14 @@ class SnapshotBuilder {
   [[nodiscard]] const MacAddress* mac_of(const NeighbourKey& neighbour) const;
   [[nodiscard]] uint16_t link_mtu(PortId id) const;
 
+  // path MTU (path_mtus.cpp)
+  struct LearnedMtu {
+    uint16_t mtu = 0;  // outer
+    uint64_t until_ns = 0;
+  };
+  [[nodiscard]] uint16_t tunnel_mtu(PeerId peer) const;
+  void refresh_peer(PeerId peer);
+
   // FIB (fib.cpp)
   uint32_t effective(const Prefix& prefix);
   [[nodiscard]] bool covered_by_node_route(const Prefix& prefix) const;
@@ -135,6 +151,7 @@ class SnapshotBuilder {
   std::map<Group, uint32_t> group_next_hops_;
   std::map<NeighbourKey, uint32_t> neighbour_next_hops_;
   std::map<NeighbourKey, Adjacency> adjacencies_;
+  std::map<PeerId, LearnedMtu> path_mtus_;
   std::map<PortId, EndpointId> fast_port_owners_;
   std::set<Prefix> implicit_;  // cluster_pods and local_pods as they stand in the FIB
   bool bulk_ = false;          // so many routes change that everything is judged again once

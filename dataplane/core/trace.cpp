@@ -245,7 +245,10 @@ class Tracer {
       if (peer == nullptr) return {};
       const std::string node = "node " + peer->node;
       if (peer->transport == Transport::kOverlay) {
-        return node + ", tunnel to " + peer->vtep.text() + ", MTU " + std::to_string(out.l3_mtu);
+        std::string text = node + ", tunnel to " + peer->vtep.text() + ", MTU " + std::to_string(out.l3_mtu);
+        const uint16_t learned = names_.learned_path_mtu(peer->id);
+        if (learned != 0) text += " (path MTU " + std::to_string(learned) + " learned from a router)";
+        return text;
       }
       const IpAddress& next_hop = destination.is_ipv4() ? peer->next_hop4 : peer->next_hop6;
       return node + ", routed by " + next_hop.text() + ", MTU " + std::to_string(out.l3_mtu);

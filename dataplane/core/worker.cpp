@@ -4,6 +4,7 @@
 #include "dataplane/core/steps/commit.hpp"
 #include "dataplane/core/steps/decap.hpp"
 #include "dataplane/core/steps/parse.hpp"
+#include "dataplane/core/steps/path_mtu.hpp"
 #include "dataplane/core/steps/slow_path.hpp"
 
 // The packet path: parse, decap, burst lookup; then per packet either what the flow entry says, or the slow
@@ -102,6 +103,11 @@ void Forwarder::Worker::Impl::decide(Burst& burst, Walk& walk, Table& table, con
   burst.counts.add(Counter::flow_misses);
   Verdict verdict = steps::slow_path(walk, snapshot);
   if (!verdict.goes_on()) return finish(burst, walk, verdict);
+  // Errors have no flow entry: each of them comes this way.
+  if (walk.p.is_icmp_error != 0) [[unlikely]] {
+    const steps::PathMtuReport report = steps::path_mtu(walk, snapshot);
+    if (report.peer != 0) path_mtus.put(report.peer, report.mtu);
+  }
   if (hit.id != 0 && step_flow(table, hit, walk)) {
     table.erase(hit.id);
     hit = {};

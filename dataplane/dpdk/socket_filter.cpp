@@ -1,6 +1,7 @@
 #include "dataplane/dpdk/socket_filter.hpp"
 
 #include "dataplane/packet/ethernet.h"
+#include "dataplane/packet/icmp.h"
 #include "dataplane/packet/ipv4.h"
 #include "dataplane/packet/ipv6.h"
 #include "dataplane/packet/udp.h"
@@ -84,6 +85,43 @@ void require_tunnel(Alternative& test, const core::IpAddress& vtep, uint16_t por
   test.require_equal(port);
 }
 
+// A router's word that a packet of our tunnels was too big.
+void require_too_big(Alternative& test, const core::IpAddress& vtep, uint16_t port) {
+  require_destination(test, core::Prefix::host(vtep));
+  if (vtep.is_ipv4()) {
+    test.load(BPF_B, kL3 + offsetof(ipv4_header, protocol));
+    test.require_equal(FL_PROTOCOL_ICMP);
+    test.load(BPF_H, kL3 + offsetof(ipv4_header, fragment));
+    test.require_clear(FL_IPV4_MORE_FRAGMENTS | FL_IPV4_OFFSET_MASK);
+    test.statement(BPF_LDX | BPF_B | BPF_MSH, kL3);  // X = 4 * header words
+    test.statement(BPF_LD | BPF_H | BPF_IND, kL3);
+    test.require_equal(FL_ICMP_UNREACHABLE << 8 | FL_ICMP_FRAGMENTATION_NEEDED);
+    constexpr uint32_t kQuote = kL3 + sizeof(icmp_header);
+    test.statement(BPF_LD | BPF_B | BPF_IND, kQuote);
+    test.require_equal(0x45);  // we send no options
+    test.statement(BPF_LD | BPF_B | BPF_IND, kQuote + offsetof(ipv4_header, protocol));
+    test.require_equal(FL_PROTOCOL_UDP);
+    test.statement(BPF_LD | BPF_W | BPF_IND, kQuote + offsetof(ipv4_header, source));
+    test.require_equal(word_of(vtep, 0));
+    test.statement(BPF_LD | BPF_H | BPF_IND,
+                   kQuote + sizeof(ipv4_header) + offsetof(udp_header, destination_port));
+  } else {
+    test.load(BPF_B, kL3 + offsetof(ipv6_header, next_header));
+    test.require_equal(FL_PROTOCOL_ICMPV6);
+    test.load(BPF_B, kL3 + sizeof(ipv6_header));
+    test.require_equal(FL_ICMPV6_PACKET_TOO_BIG);
+    constexpr uint32_t kQuote = kL3 + sizeof(ipv6_header) + sizeof(icmp_header);
+    test.load(BPF_B, kQuote + offsetof(ipv6_header, next_header));
+    test.require_equal(FL_PROTOCOL_UDP);
+    for (unsigned i = 0; i < 4; ++i) {
+      test.load(BPF_W, kQuote + offsetof(ipv6_header, source) + i * 4);
+      test.require_equal(word_of(vtep, i));
+    }
+    test.load(BPF_H, kQuote + sizeof(ipv6_header) + offsetof(udp_header, destination_port));
+  }
+  test.require_equal(port);
+}
+
 }  // namespace
 
 std::vector<sock_filter> reject_all_filter() {
@@ -103,6 +141,9 @@ std::vector<sock_filter> uplink_filter(const core::NodeSettings& settings) {
     Alternative test;
     require_tunnel(test, vtep, settings.tunnel_port);
     test.append_to(program);
+    Alternative too_big;
+    require_too_big(too_big, vtep, settings.tunnel_port);
+    too_big.append_to(program);
   }
   constexpr size_t kLongestAlternative = 16;
   for (const core::Prefix& pods : settings.local_pods) {

@@ -8,8 +8,9 @@
 namespace fairlead::dpdk {
 
 // Which of a NIC's packets are the forwarder's, as a classic BPF program for a packet socket: tunnel packets
-// to this node's tunnel ends, and packets to its pods. The same choice as uplink_xdp makes; all else is the
-// kernel's alone.
+// to this node's tunnel ends, routers' word that one of ours was too big, and packets to its pods. The same
+// choice as uplink_xdp makes; all else is the kernel's alone. (The kernel sees the routers' word by itself,
+// too.)
 //
 // Frames with a VLAN tag and fragments of tunnel packets are the kernel's. Returns at most BPF_MAXINSNS
 // instructions; pod CIDRs beyond what fits are left out (a node has one or two per family).

@@ -69,7 +69,7 @@ FL_SIZE(uplink_config_value, 4);
 
 // uplink_ipv4 and uplink_ipv6: whose packets the XDP program takes from the kernel.
 enum fl_uplink_kind {
-  FL_UPLINK_VTEP = 1,  // only UDP to the tunnel port
+  FL_UPLINK_VTEP = 1,  // only UDP to the tunnel port, and "too big" about such packets from there
   FL_UPLINK_PODS = 2,  // every packet
 };
 

@@ -127,6 +127,43 @@ TEST_F(UplinkXdp, TheLongerPrefixDecides) {
   expect(XDP_PASS, in4(ipv4(kPeerNode4, {10, 1, 0, 7}, udp(50000, 22))), "not tunnel");
 }
 
+// RFC 792 and RFC 4443: type, code, checksum and the MTU, then the packet that was too big.
+Bytes icmp_about(unsigned type, unsigned code, const Bytes& quoted) {
+  Bytes message{static_cast<uint8_t>(type), static_cast<uint8_t>(code), 0, 0, 0, 0, 0x05, 0x14};
+  append(message, quoted);
+  return message;
+}
+
+TEST_F(UplinkXdp, TooBigAboutOurTunnelPacketsIsOurs) {
+  constexpr Ipv4 kRouter4{203, 0, 113, 1};
+  const Ipv6 router6 = address6(0x2001, 99);
+  const Bytes sent4 = ipv4(kNode4, kPeerNode4, udp(50000, kVxlan), {17, 0x4000, 0});
+  const Bytes sent6 = ipv6(kNode6, kPeerNode6, udp(50000, kVxlan));
+  const auto from4 = [&](const Bytes& icmp, unsigned option_bytes = 0) {
+    return in4(ipv4(kRouter4, kNode4, icmp, {1, 0, option_bytes}));
+  };
+  const auto from6 = [&](const Bytes& icmp) { return in6(ipv6(router6, kNode6, icmp, 58)); };
+  expect(XDP_REDIRECT, from4(icmp_about(3, 4, sent4)), "fragmentation needed");
+  expect(XDP_REDIRECT, from4(icmp_about(3, 4, sent4), 8), "fragmentation needed, with options");
+  expect(XDP_REDIRECT, from6(icmp_about(2, 0, sent6)), "packet too big");
+  // RFC 792: eight bytes behind the quoted header are all that must be there.
+  const Bytes shortest(sent4.begin(), sent4.begin() + 28);
+  expect(XDP_REDIRECT, from4(icmp_about(3, 4, shortest)), "shortest quote");
+  expect(XDP_PASS, from4(icmp_about(3, 4, Bytes(shortest.begin(), shortest.end() - 1))), "one byte less");
+
+  expect(XDP_PASS, from4(icmp_about(3, 1, sent4)), "host unreachable");
+  expect(XDP_PASS, from4(icmp_about(11, 4, sent4)), "another type");
+  expect(XDP_PASS, from6(icmp_about(1, 0, sent6)), "unreachable, IPv6");
+  expect(XDP_PASS, from4(icmp_about(3, 4, ipv4(kNode4, kPeerNode4, Bytes(20, 0), {6, 0, 0}))), "about TCP");
+  expect(XDP_PASS, from4(icmp_about(3, 4, ipv4(kNode4, kPeerNode4, udp(50000, 53)))), "about DNS");
+  expect(XDP_PASS, from6(icmp_about(2, 0, ipv6(kNode6, kPeerNode6, udp(50000, 53)))), "about DNS, IPv6");
+  expect(XDP_PASS, from4(icmp_about(3, 4, ipv4(kPeerNode4, kNode4, udp(50000, kVxlan)))), "not sent by us");
+  expect(XDP_PASS, from6(icmp_about(2, 0, ipv6(kPeerNode6, kNode6, udp(50000, kVxlan)))),
+         "not sent by us, IPv6");
+  expect(XDP_PASS, in4(ipv4(kRouter4, kNode4, icmp_about(3, 4, sent4), {1, 0x2000, 0})), "in fragments");
+  expect(XDP_PASS, in4(ipv4(kRouter4, kPeerNode4, icmp_about(3, 4, sent4), {1, 0, 0})), "to another node");
+}
+
 TEST_F(UplinkXdp, TheRestIsTheKernels) {
   expect(XDP_PASS, in4(ipv4(kPeerNode4, kNode4, Bytes(20, 0), {6, 0, 0})), "SSH");
   expect(XDP_PASS, in4(ipv4(kPeerNode4, kNode4, Bytes(8, 0), {1, 0, 0})), "ping");

@@ -36,6 +36,21 @@ class Subnets(harness.ClusterTest):
             run(["ip", "-n", fabric, "link", "set", "br1", "mtu", "1500"])
             self.cluster.switch_mode("Auto")
 
+    def test_3_path_mtu_of_the_tunnel(self):
+        # The router's errors are about the outer packet and go to the node: the forwarder must learn from them and tell the pods.
+        a, b = self.cluster.nodes[0], self.cluster.nodes[1]
+        fabric = self.cluster.fabric
+        self.cluster.switch_mode("Overlay")
+        try:
+            # An IPv6 pod needs 1,280 bytes (RFC 8200 section 5), which a VTEP over IPv4 makes 1,330.
+            for mtu, addresses in ((1340, (b.pods[0].ipv4, b.pods[0].ipv6)), (1300, (b.pods[0].ipv4,))):
+                run(["ip", "-n", fabric, "link", "set", "br1", "mtu", str(mtu)])
+                for address in addresses:
+                    self.tcp_transfer(a.pods[0].command, b.pods[0].command, address, 10_000_000)
+        finally:
+            run(["ip", "-n", fabric, "link", "set", "br1", "mtu", "1500"])
+            self.cluster.switch_mode("Auto")
+
 
 if __name__ == "__main__":
     harness.main()
