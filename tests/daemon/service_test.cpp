@@ -42,6 +42,7 @@ class ServiceTest : public testing::Test {
     on_loop([this] { server_.reset(); });
     work_.reset();
     thread_.join();
+    file_.flush();  // writes behind the reply; the directory goes only when it is done
     std::filesystem::remove_all(directory_);
   }
 
