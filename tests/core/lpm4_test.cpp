@@ -226,7 +226,7 @@ TEST(Lpm4, ReadersSeeWholeVersions) {
   });
   for (uint32_t value = 2; value < 800; ++value) {
     write(value);
-    Lpm4::View& next = views[value & 1];
+    Lpm4::View& next = views[(value + 1) & 1];  // the one that is not published
     next = table.seal();
     published.store(&next, std::memory_order_release);
     epoch.synchronize();

@@ -244,7 +244,7 @@ TEST(Lpm6, ReadersSeeWholeVersions) {
   });
   for (uint32_t value = 2; value < 800; ++value) {
     write(value);
-    Lpm6::View& next = views[value & 1];
+    Lpm6::View& next = views[(value + 1) & 1];  // the one that is not published
     next = table.seal();
     published.store(&next, std::memory_order_release);
     epoch.synchronize();
