@@ -47,51 +47,38 @@ typename Entry::Key FlowTable<Entry>::reply_key_of(FlowId id) const {
 }
 
 template <typename Entry>
-FlowHit FlowTable<Entry>::lookup(const Key& key, uint64_t hash, bool swapped) const {
+FlowHit FlowTable<Entry>::search(const Key& key, const FlowIndex::Place& place, bool swapped) const {
   const Words words = words_of(key);
-  const FlowSlot slot = index_.find(index_.place(hash), [&](FlowSlot at) { return is_tuple(at, words); });
+  const FlowSlot slot = index_.find(place, [&](FlowSlot at) { return is_tuple(at, words); });
   return slot.raw == 0 ? FlowHit{} : hit(slot, swapped);
 }
 
-// Three passes, each over the whole burst, so that the memory accesses of one pass overlap: bucket lines;
-// candidates (and, where the first bucket has none, the second bucket's line); entries.
+template <typename Entry>
+FlowHit FlowTable<Entry>::lookup(const Key& key, uint64_t hash, bool swapped) const {
+  return search(key, index_.place(hash), swapped);
+}
+
+// Passes over the whole burst, so that the memory accesses of one pass overlap: bucket lines; candidates
+// (and, where the first bucket has none, the second bucket's line); entries.
 template <typename Entry>
 void FlowTable<Entry>::lookup_burst(const Key* keys, const uint64_t* hashes, const bool* swapped,
                                     uint32_t count, FlowHit* hits) const {
   constexpr uint32_t kGroup = 64;
-  FlowIndex::Place places[kGroup];
+  Place places[kGroup];
   FlowSlot candidates[kGroup];
   uint8_t second[kGroup];
   uint32_t second_count = 0;
+  for (uint32_t i = 0; i < count; ++i) places[i] = begin(hashes[i]);
   for (uint32_t i = 0; i < count; ++i) {
-    places[i] = index_.place(hashes[i]);
-    __builtin_prefetch(&index_.bucket(places[i].first));
-  }
-  const auto choose = [&](uint32_t i, uint32_t bucket_index) {
-    const FlowBucket& bucket = index_.bucket(bucket_index);
-    const unsigned matches = bucket.match(places[i].signature);
-    candidates[i] = matches == 0 ? FlowSlot{} : bucket.at(static_cast<unsigned>(std::countr_zero(matches)));
-    if (candidates[i].raw == 0) return false;
-    const Entry& entry = entries_[candidates[i].id()];
-    __builtin_prefetch(&entry);
-    if constexpr (sizeof(Entry) > 64) __builtin_prefetch(&entry.body.tally);
-    return true;
-  };
-  for (uint32_t i = 0; i < count; ++i) {
-    if (choose(i, places[i].first)) continue;
-    __builtin_prefetch(&index_.bucket(places[i].second));
+    if (choose(places[i].first, places[i].signature, &candidates[i])) continue;
+    fetch_second(places[i]);
     second[second_count++] = static_cast<uint8_t>(i);
   }
-  for (uint32_t j = 0; j < second_count; ++j) (void)choose(second[j], places[second[j]].second);
-  for (uint32_t i = 0; i < count; ++i) {
-    if (candidates[i].raw == 0) {
-      hits[i] = {};
-    } else if (is_tuple(candidates[i], words_of(keys[i]))) {
-      hits[i] = hit(candidates[i], swapped[i]);
-    } else {  // two tuples with one signature: look at all of them
-      hits[i] = lookup(keys[i], hashes[i], swapped[i]);
-    }
+  for (uint32_t j = 0; j < second_count; ++j) {
+    const Place& place = places[second[j]];
+    (void)choose(place.second, place.signature, &candidates[second[j]]);
   }
+  for (uint32_t i = 0; i < count; ++i) hits[i] = confirm(candidates[i], keys[i], places[i], swapped[i]);
 }
 
 // Release stores: a reader that copies without being registered (read()) must see kBuilding before any of the

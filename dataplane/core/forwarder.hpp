@@ -20,6 +20,7 @@ struct ForwarderConfig {
   uint32_t flow_capacity = 1u << 18;      // connections, IPv4; IPv6 gets a quarter
   uint64_t seed = 0;                      // secret of the flow hash; 0: from the system, per boot
   uint32_t icmp_errors_per_second = 100;  // per source
+  bool reads_plain = true;                // false: every packet walks all steps, as a test compares them
 };
 
 // What core knows about a port.

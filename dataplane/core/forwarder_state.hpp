@@ -5,6 +5,8 @@
 #include "dataplane/core/forwarder.hpp"
 #include "dataplane/core/icmp_limiter.hpp"
 #include "dataplane/core/path_mtu_notes.hpp"
+#include "dataplane/core/plain_packet.hpp"
+#include "dataplane/core/plain_ways.hpp"
 #include "dataplane/core/snapshot_builder.hpp"
 #include "dataplane/core/steps/flow_lookup.hpp"
 #include "dataplane/core/wanted_neighbours.hpp"
@@ -57,28 +59,51 @@ struct Forwarder::Worker::Impl {
   IcmpLimiter limiter;
   PathMtuNotes path_mtus;  // written: this worker, taken: control
 
+  // One packet whose connection is looked up.
+  template <typename Table>
+  struct alignas(32) Lookup {
+    typename Table::Key key;
+    typename Table::Place place;
+    FlowSlot candidate;
+    PlainPacket plain;  // plain.l3 null: walks[which] has been through parse and decap
+    uint8_t which;      // of the burst
+    bool swapped;
+  };
   // One burst's working memory: too much for a stack frame, and warm.
-  template <typename Key>
-  struct Lookup {
+  template <typename Table>
+  struct Lookups {
     uint32_t count = 0;
-    std::array<Key, kBurst> keys;
-    std::array<uint64_t, kBurst> hashes;
-    std::array<bool, kBurst> swapped;
-    std::array<FlowHit, kBurst> hits;
-    std::array<uint8_t, kBurst> walk;  // whose
+    std::array<Lookup<Table>, kBurst> all;
+    std::array<uint8_t, kBurst> second;  // those without a candidate in their first bucket
   };
   std::array<Walk, kBurst> walks;
-  Lookup<flow_key4> lookup4;
-  Lookup<flow_key6> lookup6;
+  Lookups<FlowTable4> lookups4;
+  Lookups<FlowTable6> lookups6;
+  PlainWays ways;
+  std::array<PlainPort, 16> plain_ports;  // by the lower bits of the id; of the snapshot `ports_of`
+  uint64_t ports_of = 0;
 
  private:
   struct Burst;  // what holds for all packets of one
-  void read_headers(Burst& burst, std::span<Packet> packets);
+  void read_headers(Burst& burst);
+  [[nodiscard]] PlainPort& plain_port(const Snapshot& snapshot, PortId id);
+  [[nodiscard]] bool read_plain(Burst& burst, PlainPort& port, size_t which);
+  [[nodiscard]] bool read_inner(Burst& burst, PlainPort& port, const uint8_t* l3, const detail::PlainL4& l4,
+                                size_t which);
+  template <typename Table>
+  [[nodiscard]] bool put_plain(const Table& table, Lookups<Table>& lookups, size_t which);
+  [[nodiscard]] Verdict walk_to_lookup(Burst& burst, size_t which);
   template <typename Table, typename Key>
-  void find_flow(Walk& walk, uint8_t which, const Table& table, Key (*key_of)(const parsed&, bool*),
-                 Lookup<Key>& lookup);
-  template <typename Table, typename Key>
-  void decide_all(Burst& burst, Table& table, Lookup<Key>& lookup);
+  void find_flow(Walk& walk, size_t which, const Table& table, Key (*key_of)(const parsed&, bool*),
+                 Lookups<Table>& lookups);
+  template <typename Table>
+  void choose_all(const Table& table, Lookups<Table>& lookups);
+  template <typename Table>
+  void decide_all(Burst& burst, Table& table, Lookups<Table>& lookups);
+  template <typename Table>
+  [[nodiscard]] bool decide_plain(Burst& burst, Table& table, const Lookup<Table>& lookup, FlowHit hit);
+  template <typename Table>
+  void decide_walk(Burst& burst, Table& table, const Lookup<Table>& lookup, FlowHit hit);
   template <typename Table, typename Key>
   void decide(Burst& burst, Walk& walk, Table& table, const Key& key, FlowHit hit);
   void finish(Burst& burst, Walk& walk, Verdict verdict);

@@ -3,6 +3,7 @@
 #include "dataplane/core/counters.hpp"
 #include "dataplane/core/node_state.hpp"
 
+#include <cstddef>
 #include <cstdint>
 
 namespace fairlead::core {
@@ -38,19 +39,21 @@ enum class Fate : uint8_t {
 // cannot.
 struct Packet {
   uint8_t* data = nullptr;  // first byte of the Ethernet header
+  void* buffer = nullptr;   // the engine's own handle; forward() never touches it
   uint32_t length = 0;      // bytes from `data`
   uint16_t headroom = 0;    // bytes that may be pushed in front of `data`
   uint16_t tailroom = 0;
-  PortId rx_port = 0;
-  PortId tx_port = 0;  // set by forward() with kForward, kAnswer, kPunt, kHold
+  // What forward() says. In one word: flows with one fate share it, and a hit stores it at once.
+  alignas(8) PortId tx_port = 0;  // with kForward, kAnswer, kPunt, kHold
   Fate fate = Fate::kNone;
   DropReason reason = DropReason::NONE;
-  Offload offload;
   uint16_t encap_length = 0;  // bytes of tunnel header pushed in front of the inner Ethernet header; 0: none
   uint16_t tx_mtu = 0;        // L3 bytes allowed per frame on tx_port (outer, when encapsulated)
   uint32_t next_hop = 0;      // kHold: index of the unresolved next hop
-  void* buffer = nullptr;     // the engine's own handle; forward() never touches it
+  PortId rx_port = 0;
+  Offload offload;
 };
+static_assert(sizeof(Packet) == 48 && offsetof(Packet, tx_port) == 24 && offsetof(Packet, next_hop) == 32);
 
 inline constexpr unsigned kBurst = 64;
 

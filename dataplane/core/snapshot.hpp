@@ -48,6 +48,7 @@ struct AddressHash {
 // LPMs. Threads: built by the control thread, read by all workers between two quiescent points.
 struct Snapshot {
   uint64_t generation = 0;
+  uint64_t serial = 0;  // never twice in a builder's life: which snapshot this is
 
   // This node.
   uint32_t vni = 0;

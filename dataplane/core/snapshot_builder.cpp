@@ -285,6 +285,7 @@ Result<void> SnapshotBuilder::set_underlay(const Underlay& underlay) {
 std::unique_ptr<const Snapshot> SnapshotBuilder::seal() {
   next_.fib4 = fib4_.seal();
   next_.fib6 = fib6_.seal();
+  ++next_.serial;
   return std::make_unique<const Snapshot>(next_);
 }
 

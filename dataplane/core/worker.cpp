@@ -1,5 +1,6 @@
 #include "dataplane/core/forwarder_state.hpp"
 #include "dataplane/core/icmp_answer.hpp"
+#include "dataplane/core/plain_apply.hpp"
 #include "dataplane/core/steps/apply.hpp"
 #include "dataplane/core/steps/commit.hpp"
 #include "dataplane/core/steps/decap.hpp"
@@ -14,64 +15,256 @@ namespace fairlead::core {
 
 struct Forwarder::Worker::Impl::Burst {
   const Snapshot& snapshot;
+  std::span<Packet> packets;
   CounterBurst& counts;
   uint64_t now_ns;
   uint32_t now_seconds;
+  // Of packets that were decided without a Walk: kept apart from `counts`, close at hand.
+  uint32_t plain_hits = 0, plain_punts = 0, plain_encaps = 0, plain_decaps = 0;
 };
 
 void Forwarder::Worker::Impl::judge(std::span<Packet> packets, uint64_t now_ns, CounterBurst& counts) {
-  Burst burst{*shared.current.load(std::memory_order_acquire), counts, now_ns,
+  Burst burst{*shared.current.load(std::memory_order_acquire), packets, counts, now_ns,
               static_cast<uint32_t>(now_ns / 1'000'000'000)};
-  read_headers(burst, packets);
-  decide_all(burst, *shared.flows.v4, lookup4);
-  decide_all(burst, *shared.flows.v6, lookup6);
+  read_headers(burst);
+  choose_all(*shared.flows.v4, lookups4);
+  choose_all(*shared.flows.v6, lookups6);
+  decide_all(burst, *shared.flows.v4, lookups4);
+  decide_all(burst, *shared.flows.v6, lookups6);
+  counts.add(Counter::flow_hits, burst.plain_hits);
+  counts.add(Counter::forwarded, burst.plain_hits - burst.plain_punts);
+  counts.add(Counter::punted, burst.plain_punts);
+  counts.add(Counter::encapsulated, burst.plain_encaps);
+  counts.add(Counter::decapsulated, burst.plain_decaps);
 }
 
-void Forwarder::Worker::Impl::read_headers(Burst& burst, std::span<Packet> packets) {
+void Forwarder::Worker::Impl::read_headers(Burst& burst) {
   constexpr size_t kAhead = 4;
-  lookup4.count = lookup6.count = 0;
+  const std::span<Packet> packets = burst.packets;
+  lookups4.count = lookups6.count = 0;
+  PlainPort* port = nullptr;
   for (size_t i = 0; i < packets.size(); ++i) {
     if (i + kAhead < packets.size()) __builtin_prefetch(packets[i + kAhead].data);
-    Packet& packet = packets[i];
-    packet.fate = Fate::kNone;
-    packet.reason = DropReason::NONE;
-    packet.tx_port = 0;
-    packet.encap_length = packet.tx_mtu = 0;
-    packet.next_hop = 0;
+    const PortId id = packets[i].rx_port;
+    if (port == nullptr || port->id != id) [[unlikely]]
+      port = &plain_port(burst.snapshot, id);
+    if (read_plain(burst, *port, i)) [[likely]]
+      continue;
+    const Verdict verdict = walk_to_lookup(burst, i);
     Walk& walk = walks[i];
-    walk.start(packet);
-    Verdict verdict = steps::parse(walk, burst.snapshot);
-    if (verdict.goes_on()) verdict = steps::decap(walk, burst.snapshot);
     if (!verdict.goes_on()) [[unlikely]] {
       finish(burst, walk, verdict);
     } else if (walk.p.ip_version == 4) {
-      find_flow(walk, static_cast<uint8_t>(i), *shared.flows.v4, steps::key4_of, lookup4);
+      find_flow(walk, i, *shared.flows.v4, steps::key4_of, lookups4);
     } else {
-      find_flow(walk, static_cast<uint8_t>(i), *shared.flows.v6, steps::key6_of, lookup6);
+      find_flow(walk, i, *shared.flows.v6, steps::key6_of, lookups6);
     }
-    if (walk.decapsulated) burst.counts.add(Counter::decapsulated);
   }
 }
 
-template <typename Table, typename Key>
-inline void Forwarder::Worker::Impl::find_flow(Walk& walk, uint8_t which, const Table& table,
-                                               Key (*key_of)(const parsed&, bool*), Lookup<Key>& lookup) {
-  const uint32_t at = lookup.count++;
-  steps::find_tuple(walk, table, key_of, &lookup.keys[at]);
-  lookup.hashes[at] = walk.hash;
-  lookup.swapped[at] = walk.swapped;
-  lookup.walk[at] = which;
+PlainPort& Forwarder::Worker::Impl::plain_port(const Snapshot& snapshot, PortId id) {
+  if (ports_of != snapshot.serial) {
+    ports_of = snapshot.serial;
+    plain_ports.fill({});
+    ways.follow(snapshot);
+  }
+  PlainPort& port = plain_ports[id % plain_ports.size()];
+  if (port.id != id || !port.takes) {
+    port = PlainPort::of(snapshot, id);
+    if (!shared.config.reads_plain) port.takes = false;
+  }
+  return port;
+}
+
+// The steps before the lookup, for a packet that is not plain or that its flow entry does not decide.
+Verdict Forwarder::Worker::Impl::walk_to_lookup(Burst& burst, size_t which) {
+  Packet& packet = burst.packets[which];
+  packet.fate = Fate::kNone;
+  packet.reason = DropReason::NONE;
+  packet.tx_port = 0;
+  packet.encap_length = packet.tx_mtu = 0;
+  packet.next_hop = 0;
+  Walk& walk = walks[which];
+  walk.start(packet);
+  Verdict verdict = steps::parse(walk, burst.snapshot);
+  if (verdict.goes_on()) verdict = steps::decap(walk, burst.snapshot);
+  if (walk.decapsulated) burst.counts.add(Counter::decapsulated);
+  return verdict;
 }
 
 template <typename Table, typename Key>
-void Forwarder::Worker::Impl::decide_all(Burst& burst, Table& table, Lookup<Key>& lookup) {
-  if (lookup.count == 0) return;
-  table.lookup_burst(lookup.keys.data(), lookup.hashes.data(), lookup.swapped.data(), lookup.count,
-                     lookup.hits.data());
-  for (uint32_t i = 0; i < lookup.count; ++i) {
-    Walk& walk = walks[lookup.walk[i]];
-    decide(burst, walk, table, lookup.keys[i], walk.keyed ? lookup.hits[i] : FlowHit{});
+inline void Forwarder::Worker::Impl::find_flow(Walk& walk, size_t which, const Table& table,
+                                               Key (*key_of)(const parsed&, bool*), Lookups<Table>& lookups) {
+  Lookup<Table>& lookup = lookups.all[lookups.count++];
+  steps::find_tuple(walk, table, key_of, &lookup.key);
+  lookup.place = table.begin(walk.hash);
+  lookup.plain.l3 = nullptr;
+  lookup.swapped = walk.swapped;
+  lookup.which = static_cast<uint8_t>(which);
+}
+
+// Reads a plain packet into the next place of its family's lookups; false: it walks the steps, and nothing
+// has been changed.
+inline bool Forwarder::Worker::Impl::read_plain(Burst& burst, PlainPort& port, size_t which) {
+  const Packet& packet = burst.packets[which];
+  uint8_t* const l3 = packet.data + 14;
+  const uint32_t room = packet.length - 14;
+  if (!port.takes || packet.length < 14 + 28 || packet.offload.segment_size != 0) [[unlikely]]
+    return false;
+  const auto ethertype = detail::load<uint16_t>(packet.data + 12);
+  detail::PlainL4 l4;
+  if (ethertype == to_be16(FL_ETHERTYPE_IPV4).raw) [[likely]] {
+    Lookup<FlowTable4>& lookup = lookups4.all[lookups4.count];
+    if (!read_plain_sender(port, packet.data, &lookup.plain) ||
+        !read_plain4(l3, room, &lookup.plain, &lookup.key, &lookup.swapped, &l4)) [[unlikely]] {
+      return false;
+    }
+    if (l4.ports >> 16 == port.tunnel_port && lookup.key.protocol == FL_PROTOCOL_UDP) {
+      return !packet.offload.checksum_partial && read_inner(burst, port, l3, l4, which);
+    }
+    lookup.plain.decapsulated = false;
+    return put_plain(*shared.flows.v4, lookups4, which);
   }
+  if (ethertype != to_be16(FL_ETHERTYPE_IPV6).raw) [[unlikely]]
+    return false;
+  Lookup<FlowTable6>& lookup = lookups6.all[lookups6.count];
+  if (!read_plain_sender(port, packet.data, &lookup.plain) ||
+      !read_plain6(l3, room, &lookup.plain, &lookup.key, &lookup.swapped, &l4) ||
+      (l4.ports >> 16 == port.tunnel_port && lookup.key.protocol == FL_PROTOCOL_UDP)) [[unlikely]] {
+    return false;
+  }
+  lookup.plain.decapsulated = false;
+  return put_plain(*shared.flows.v6, lookups6, which);
+}
+
+// The same for what is in the tunnel packet with these outer headers.
+inline bool Forwarder::Worker::Impl::read_inner(Burst& burst, PlainPort& port, const uint8_t* l3,
+                                                const detail::PlainL4& l4, size_t which) {
+  PlainPacket inner;
+  if (!read_plain_tunnel(port, burst.snapshot, l3, l4, &inner)) [[unlikely]]
+    return false;
+  uint8_t* const inner_l3 = burst.packets[which].data + 14 + kPlainTunnelLength + 14;
+  const uint32_t room = l4.length - 16 - 14;
+  const uint8_t outer_tos = l3[1];
+  const auto ethertype = detail::load<uint16_t>(inner_l3 - 2);
+  detail::PlainL4 inner_l4;
+  if (ethertype == to_be16(FL_ETHERTYPE_IPV4).raw) [[likely]] {
+    Lookup<FlowTable4>& lookup = lookups4.all[lookups4.count];
+    lookup.plain.side = inner.side;
+    lookup.plain.decapsulated = true;
+    return read_plain4(inner_l3, room, &lookup.plain, &lookup.key, &lookup.swapped, &inner_l4) &&
+           decap_tos(outer_tos, lookup.plain.tos) == lookup.plain.tos &&
+           put_plain(*shared.flows.v4, lookups4, which);
+  }
+  if (ethertype != to_be16(FL_ETHERTYPE_IPV6).raw) [[unlikely]]
+    return false;
+  Lookup<FlowTable6>& lookup = lookups6.all[lookups6.count];
+  lookup.plain.side = inner.side;
+  lookup.plain.decapsulated = true;
+  return read_plain6(inner_l3, room, &lookup.plain, &lookup.key, &lookup.swapped, &inner_l4) &&
+         decap_tos(outer_tos, lookup.plain.tos) == lookup.plain.tos &&
+         put_plain(*shared.flows.v6, lookups6, which);
+}
+
+template <typename Table>
+inline bool Forwarder::Worker::Impl::put_plain(const Table& table, Lookups<Table>& lookups, size_t which) {
+  Lookup<Table>& lookup = lookups.all[lookups.count++];
+  const uint64_t hash = table.hash(lookup.key);
+  lookup.place = table.begin(hash);
+  lookup.plain.entropy = static_cast<uint32_t>(hash);
+  lookup.which = static_cast<uint8_t>(which);
+  return true;
+}
+
+template <typename Table>
+void Forwarder::Worker::Impl::choose_all(const Table& table, Lookups<Table>& lookups) {
+  uint32_t second_count = 0;
+  for (uint32_t i = 0; i < lookups.count; ++i) {
+    Lookup<Table>& lookup = lookups.all[i];
+    if (table.choose(lookup.place.first, lookup.place.signature, &lookup.candidate)) [[likely]]
+      continue;
+    table.fetch_second(lookup.place);
+    lookups.second[second_count++] = static_cast<uint8_t>(i);
+  }
+  for (uint32_t j = 0; j < second_count; ++j) {
+    Lookup<Table>& lookup = lookups.all[lookups.second[j]];
+    (void)table.choose(lookup.place.second, lookup.place.signature, &lookup.candidate);
+  }
+}
+
+template <typename Table>
+void Forwarder::Worker::Impl::decide_all(Burst& burst, Table& table, Lookups<Table>& lookups) {
+  for (uint32_t i = 0; i < lookups.count; ++i) {
+    const Lookup<Table>& lookup = lookups.all[i];
+    const FlowHit hit = table.confirm(lookup.candidate, lookup.key, lookup.place, lookup.swapped);
+    if (lookup.plain.l3 == nullptr || hit.id == 0 || !decide_plain(burst, table, lookup, hit)) [[unlikely]] {
+      decide_walk(burst, table, lookup, hit);
+    }
+  }
+}
+
+// What the entry says about a plain packet, when it says enough; false: nothing has been changed.
+//
+// The same as decide(), for packets that need no Walk.
+template <typename Table>
+inline bool Forwarder::Worker::Impl::decide_plain(Burst& burst, Table& table, const Lookup<Table>& lookup,
+                                                  FlowHit hit) {
+  Packet& packet = burst.packets[lookup.which];
+  const PlainPacket& plain = lookup.plain;
+  FlowBody& body = table.body(hit.id);
+  const auto direction = static_cast<size_t>(hit.direction);
+  const uint64_t out_word = body.way[direction].load(std::memory_order_acquire);
+  const uint64_t back_word = body.way[direction ^ 1].load(std::memory_order_acquire);
+  const PlainWay* const out = ways.find(out_word, burst.snapshot);
+  const PlainWay* const back = ways.find(back_word, burst.snapshot);
+  if (out == nullptr || back == nullptr) [[unlikely]]
+    return false;
+  const Side from = Side::from_raw(body.ingress[direction].load(std::memory_order_acquire));
+  if (!from.accepts(Side::from_raw(plain.side)) || plain.ttl < out->ttl_least ||
+      plain.l3_length > out->l3_limit) [[unlikely]] {
+    return false;
+  }
+  uint8_t* const frame = plain.l3 - out->header_length;
+  const auto grown = static_cast<int>(packet.data - frame);
+  if (grown > packet.headroom) [[unlikely]]
+    return false;
+  if (!table.step_plain(hit, plain.tcp_flags, lookup.key.protocol)) [[unlikely]]
+    return false;
+  body.touch(hit.direction, burst.now_seconds);
+  table.count(hit.id, hit.direction, 1, plain.l3_length);
+
+  constexpr uint8_t kVersion = std::is_same_v<Table, FlowTable4> ? 4 : 6;
+  apply_plain<kVersion>(plain, *out, frame);
+  packet.data = frame;
+  packet.length = out->header_length + plain.l3_length;
+  packet.headroom = static_cast<uint16_t>(packet.headroom - grown);
+  packet.offload.checksum_start = static_cast<uint16_t>(packet.offload.checksum_start + out->overhead);
+  packet.next_hop = 0;
+  std::memcpy(&packet.tx_port, &out->outcome, sizeof(out->outcome));
+  if (plain.decapsulated) {
+    packet.offload.checksum_partial = false;
+    ++burst.plain_decaps;
+  }
+  ++burst.plain_hits;
+  burst.plain_punts += out->ttl_step ^ 1u;
+  burst.plain_encaps += out->overhead != 0 ? 1 : 0;
+  return true;
+}
+
+// A packet whose entry did not decide at once, or that is not plain: it walks the steps. One that was read as
+// plain has not walked yet.
+template <typename Table>
+void Forwarder::Worker::Impl::decide_walk(Burst& burst, Table& table, const Lookup<Table>& lookup,
+                                          FlowHit hit) {
+  Walk& walk = walks[lookup.which];
+  if (lookup.plain.l3 != nullptr) {
+    const Verdict verdict = walk_to_lookup(burst, lookup.which);
+    if (!verdict.goes_on()) return finish(burst, walk, verdict);  // cannot be: it was read as plain
+    walk.keyed = true;
+    walk.swapped = lookup.swapped;
+    walk.hash = table.hash(lookup.key);
+  }
+  decide(burst, walk, table, lookup.key, walk.keyed ? hit : FlowHit{});
 }
 
 // Moves the connection's state on. True: it is over and this packet begins the next one under the same tuple.

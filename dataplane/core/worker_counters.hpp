@@ -9,14 +9,36 @@
 namespace fairlead::core {
 
 // What one burst adds; signed in effect (held shrinks), so sums are modulo 2^64.
+//
+// Most bursts drop and answer nothing: those arrays are cleared when the first one comes.
 struct CounterBurst {
-  Counters delta;
+  template <size_t N>
+  using Cells = std::array<uint64_t, N>;
+  using Reasons = Cells<static_cast<size_t>(DropReason::kCount)>;
 
-  void add(Counter counter, uint64_t count = 1) { delta.values[static_cast<size_t>(counter)] += count; }
-  void drop(DropReason reason, uint64_t count = 1) { delta.drops[static_cast<size_t>(reason)] += count; }
+  Cells<static_cast<size_t>(Counter::kCount)> values{};
+  bool has_reasons = false;
+  Reasons drops, answers;  // with has_reasons
+
+  CounterBurst() {}  // NOLINT(modernize-use-equals-default): = default would clear drops and answers
+
+  void add(Counter counter, uint64_t count = 1) { values[static_cast<size_t>(counter)] += count; }
+  void drop(DropReason reason, uint64_t count = 1) {
+    need_reasons();
+    drops[static_cast<size_t>(reason)] += count;
+  }
   void answer(DropReason reason, uint64_t count = 1) {
     add(Counter::answered, count);
-    delta.answers[static_cast<size_t>(reason)] += count;
+    need_reasons();
+    answers[static_cast<size_t>(reason)] += count;
+  }
+
+ private:
+  void need_reasons() {
+    if (has_reasons) return;
+    has_reasons = true;
+    drops.fill(0);
+    answers.fill(0);
   }
 };
 
@@ -31,9 +53,11 @@ class alignas(64) WorkerCounters {
   void add(const CounterBurst& burst) {
     const uint64_t sequence = sequence_.load(std::memory_order_relaxed);
     sequence_.store(sequence + 1, std::memory_order_relaxed);
-    add_all(values_, burst.delta.values);
-    add_all(drops_, burst.delta.drops);
-    add_all(answers_, burst.delta.answers);
+    add_all(values_, burst.values);
+    if (burst.has_reasons) {
+      add_all(drops_, burst.drops);
+      add_all(answers_, burst.answers);
+    }
     sequence_.store(sequence + 2, std::memory_order_release);
   }
 

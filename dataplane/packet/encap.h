@@ -37,17 +37,19 @@ struct encap_tunnel_tail {
 };
 FL_SIZE(encap_tunnel_tail, 30);
 
+// The header stands last, so that the whole plain one and the first half of a tunnel's share the line that
+// says what it is.
 struct encap_template {
-  __u8 header[88];  // `length` bytes, ready but for ethertype, lengths, tos, entropy and checksums
   __u32 ip_sum;  // IPv4: sum of the outer header without its first two words (tos, total length) and checksum
   __u8 length;   // FL_ENCAP_PLAIN, FL_ENCAP_TUNNEL4 or FL_ENCAP_TUNNEL6
   __u8 overhead;      // bytes the L3 packet grows by: 0, 50 or 70
   __u8 ip_version;    // of the outer header; 0: plain
   __u8 udp_checksum;  // IPv6: compute the outer UDP checksum; otherwise it is zero (RFC 6935)
+  __u8 header[88];    // `length` bytes, ready but for ethertype, lengths, tos, entropy and checksums
 };
 FL_SIZE(encap_template, 96);
-FL_OFFSET(encap_template, ip_sum, 88);
-FL_OFFSET(encap_template, length, 92);
+FL_OFFSET(encap_template, length, 4);
+FL_OFFSET(encap_template, header, 8);
 
 // What a tunnel template is built from. IPv4 addresses stand in word[0].
 struct encap_spec {

@@ -1,0 +1,195 @@
+// What is read as plain and decided without a walk must come out as the steps say: two forwarders of one
+// state, one of which walks every packet, get the same bursts.
+#include "tests/core/node_fixture.hpp"
+
+#include <array>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <sstream>
+
+namespace fairlead::core {
+namespace {
+
+class PlainPacketTest : public NodeFixture {
+ protected:
+  static constexpr size_t kStride = 2048, kRoomBefore = 256;
+
+  // A burst with its own memory.
+  struct Burst {
+    std::vector<uint8_t> memory = std::vector<uint8_t>(kBurst * kStride);
+    std::array<Packet, kBurst> packets;
+    unsigned count = 0;
+
+    void put(PortId port, const golden::Bytes& bytes, const Offload& offload, uint16_t headroom) {
+      Packet& packet = packets[count];
+      packet = Packet{};
+      packet.data = memory.data() + count * kStride + kRoomBefore;
+      std::copy(bytes.begin(), bytes.end(), packet.data);
+      packet.length = static_cast<uint32_t>(bytes.size());
+      packet.headroom = headroom;
+      packet.tailroom = 512;
+      packet.rx_port = port;
+      packet.offload = offload;
+      ++count;
+    }
+  };
+
+  uint32_t below(uint32_t bound) { return static_cast<uint32_t>(random_() % bound); }
+
+  void start_both(const std::string& world) {
+    ForwarderConfig config{
+        .flow_capacity = 1024, .seed = 11, .icmp_errors_per_second = 1000, .reads_plain = false};
+    start(world, config);
+    walking_ = std::move(forwarder_);
+    config.reads_plain = true;
+    start(world, config);
+  }
+
+  // One connection's packet in either direction, mostly as ordinary as they come.
+  std::pair<PortId, golden::Bytes> packet() {
+    const uint32_t port = 1000 + below(6);
+    const bool tcp = below(2) == 0, v6 = below(3) == 0;
+    const char* const flags[] = {"A", "A", "A", "PA", "S", "SA", "FA", "R"};
+    std::ostringstream l4;
+    const bool back = below(2) == 0;
+    if (tcp) {
+      l4 << " tcp(" << (back ? 80 : port) << ">" << (back ? port : 80) << " flags=" << flags[below(8)] << ")";
+    } else {
+      l4 << " udp(" << (back ? 53 : port) << ">" << (back ? port : 53) << ")";
+    }
+    l4 << " zeros(" << below(40) << ")";
+    const char* const ttls[] = {"64", "64", "64", "63", "2", "1", "0"};
+    const std::string ttl = ttls[below(7)];
+    const std::string local = v6 ? "fd00:10:244:1::2" : "10.244.1.2";
+    const std::string other = v6 ? "fd00:10:244:1::3" : "10.244.1.3";
+    const std::string remote = v6 ? "fd00:10:244:2::2" : "10.244.2.2";
+    const auto inner = [&](const std::string& from, const std::string& to) {
+      return (v6 ? " ip6(" : " ip4(") + from + ">" + to + (v6 ? " hl=" : " ttl=") + ttl +
+             (below(4) == 0 ? (v6 ? " tc=" : " tos=") + std::to_string(below(256)) : "") + ")" + l4.str();
+    };
+    if (below(4) == 0)
+      return {2, frame("eth(" + std::string(back ? "02:46:4c:00:00:02" : "02:46:4c:00:00:01") + ">gw)" +
+                       (back ? inner(other, local) : inner(local, other)))};
+    if (!back) return {2, frame("eth(02:46:4c:00:00:01>gw)" + inner(local, remote))};
+    if (below(3) == 0) return {1, frame("eth(02:00:00:00:00:99>self)" + inner(remote, local))};
+    return {1, frame("eth(02:00:00:00:00:99>self) ip4(192.0.2.2>192.0.2.1 df tos=" +
+                     std::to_string(below(4) * below(2)) +
+                     ") udp(50000>4789 csum=0) vxlan(100) eth(02:00:00:00:00:98>02:00:00:00:00:97)" +
+                     inner(remote, local))};
+  }
+
+  // Hits header bytes, lengths and options now and then, and mends the IPv4 checksum in half of the cases.
+  void spoil(golden::Bytes& bytes) {
+    if (below(4) != 0) return;
+    for (uint32_t flips = 1 + below(2); flips > 0; --flips) {
+      bytes[below(std::min<uint32_t>(110, static_cast<uint32_t>(bytes.size())))] ^= 1u << below(8);
+    }
+    if (below(6) == 0) bytes.resize(14 + below(static_cast<uint32_t>(bytes.size()) - 13));
+    if (below(6) == 0) bytes.resize(bytes.size() + below(30));
+    if (bytes.size() >= 34 && bytes[12] == 8 && below(2) == 0) {
+      bytes[24] = bytes[25] = 0;
+      const uint16_t sum = golden::internet_checksum(bytes.data() + 14, 20);
+      bytes[24] = static_cast<uint8_t>(sum >> 8);
+      bytes[25] = static_cast<uint8_t>(sum);
+    }
+  }
+
+  Offload offload() {
+    if (below(8) != 0) return {};
+    return {.checksum_partial = below(2) == 0,
+            .checksum_verified = below(2) == 0,
+            .segment_size = static_cast<uint16_t>(below(4) == 0 ? 100 : 0),
+            .checksum_start = static_cast<uint16_t>(below(120)),
+            .checksum_offset = static_cast<uint16_t>(below(30))};
+  }
+
+  static void expect_same(const Burst& plain, const Burst& walked) {
+    for (unsigned i = 0; i < plain.count; ++i) {
+      const Packet& a = plain.packets[i];
+      const Packet& b = walked.packets[i];
+      ASSERT_EQ(a.fate, b.fate) << "packet " << i;
+      ASSERT_EQ(a.reason, b.reason) << "packet " << i;
+      ASSERT_EQ(a.data - plain.memory.data(), b.data - walked.memory.data()) << "packet " << i;
+      ASSERT_EQ(a.length, b.length);
+      ASSERT_EQ(a.headroom, b.headroom);
+      ASSERT_EQ(a.tailroom, b.tailroom);
+      ASSERT_EQ(a.tx_port, b.tx_port);
+      ASSERT_EQ(a.encap_length, b.encap_length);
+      ASSERT_EQ(a.tx_mtu, b.tx_mtu);
+      ASSERT_EQ(a.next_hop, b.next_hop);
+      ASSERT_EQ(a.offload.checksum_partial, b.offload.checksum_partial);
+      ASSERT_EQ(a.offload.segment_size, b.offload.segment_size);
+      ASSERT_EQ(a.offload.checksum_start, b.offload.checksum_start);
+      ASSERT_EQ(a.offload.checksum_offset, b.offload.checksum_offset);
+    }
+    ASSERT_EQ(plain.memory, walked.memory);
+  }
+
+  [[nodiscard]] static std::string flows_of(const Forwarder& forwarder) {
+    std::vector<std::string> lines;
+    forwarder.each_flow({}, [&](const FlowRecord& flow) {
+      std::ostringstream line;
+      line << flow.source.text() << ' ' << flow.destination.text() << ' ' << flow.source_port << ' '
+           << flow.destination_port << ' ' << flow.state << ' ' << flow.packets_original << ' '
+           << flow.packets_reply << ' ' << flow.bytes_original << ' ' << flow.bytes_reply << ' '
+           << flow.idle_seconds;
+      lines.push_back(line.str());
+      return true;
+    });
+    std::sort(lines.begin(), lines.end());
+    std::string all;
+    for (const std::string& line : lines) all += line + "\n";
+    return all;
+  }
+
+  std::unique_ptr<Forwarder> walking_;
+  std::mt19937_64 random_{20261126};
+};
+
+TEST_F(PlainPacketTest, ComesOutAsTheStepsSay) {
+  for (const char* world : {"overlay", "routed", "auto", "overlay6"}) {
+    SCOPED_TRACE(world);
+    start_both(world);
+    Burst plain, walked;
+    for (int round = 0; round < 600; ++round) {
+      plain.count = walked.count = 0;
+      const uint32_t count = 1 + below(kBurst);
+      for (uint32_t i = 0; i < count; ++i) {
+        auto [port, bytes] = packet();
+        spoil(bytes);
+        if (below(40) == 0) port = static_cast<PortId>(below(5));
+        const Offload with = offload();
+        const auto headroom = static_cast<uint16_t>(below(20) == 0 ? below(60) : kRoomBefore);
+        plain.put(port, bytes, with, headroom);
+        walked.put(port, bytes, with, headroom);
+      }
+      worker().forward({plain.packets.data(), count}, now_ns_);
+      walking_->worker(0).forward({walked.packets.data(), count}, now_ns_);
+      ASSERT_NO_FATAL_FAILURE(expect_same(plain, walked)) << "round " << round;
+      now_ns_ += 50'000'000;
+      if (round % 50 == 49) {
+        forwarder_->age(now_ns_, 1u << 20);
+        walking_->age(now_ns_, 1u << 20);
+        // A change in the middle of it: every template of peer 2 gets another generation.
+        NodeState state = forwarder_->node_state();
+        state.generation += 1;
+        ASSERT_TRUE(state.peers.contains(2));
+        state.peers[2].vtep_mac = MacAddress{{2, 0, 0, 0, 9, static_cast<uint8_t>(round)}};
+        const NodeStateDelta change = diff(forwarder_->node_state(), state);
+        ASSERT_TRUE(forwarder_->publish(change).ok());
+        ASSERT_TRUE(walking_->publish(change).ok());
+      }
+    }
+    const Counters a = forwarder_->counters(), b = walking_->counters();
+    EXPECT_EQ(a.values, b.values);
+    EXPECT_EQ(a.drops, b.drops);
+    EXPECT_EQ(a.answers, b.answers);
+    EXPECT_TRUE(a.conserved());
+    EXPECT_EQ(flows_of(*forwarder_), flows_of(*walking_));
+    EXPECT_GT(a[Counter::flow_hits], a[Counter::in] / 8) << "the packets of this test must be worth it";
+  }
+}
+
+}  // namespace
+}  // namespace fairlead::core
