@@ -95,6 +95,20 @@ struct FlowWord {
   bool has_reply_tuple = false;   // the reply has a tuple of its own (address translation)
   uint16_t incarnation = 0;
 
+  // Of a packed word: 1 when a packet found by the first tuple is a reply.
+  [[nodiscard]] static constexpr unsigned is_reply(uint32_t word, bool swapped) {
+    return (word >> 9 & 1) ^ static_cast<unsigned>(swapped);
+  }
+  // Of a packed word: in the middle of a connection, where packets that neither begin nor end one change
+  // nothing.
+  [[nodiscard]] static constexpr bool is_settled(uint32_t word, unsigned is_reply) {
+    // Life and protocol state stand together in the lowest seven bits; each good value is one bit of a mask.
+    constexpr auto bit = [](FlowState state) { return uint64_t{1} << (4 * static_cast<unsigned>(state)); };
+    constexpr uint64_t kBoth = bit(FlowState::kTcpEstablished) | bit(FlowState::kTwoWay);
+    const uint64_t settled = kBoth | (is_reply ^ 1);
+    static_assert(static_cast<unsigned>(FlowState::kOneWay) == 0 && FlowState::kCount <= FlowState{16});
+    return (settled >> (((word & 0x7f) ^ kLive) & 63) & 1) != 0;
+  }
   [[nodiscard]] constexpr uint32_t pack() const {
     return static_cast<uint32_t>(life) | (static_cast<uint32_t>(protocol_state) << 2) |
            (static_cast<uint32_t>(owner) << 7) | (static_cast<uint32_t>(original_swapped) << 9) |

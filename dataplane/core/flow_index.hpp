@@ -135,10 +135,16 @@ class FlowIndex {
   FlowIndex(FlowBucket* buckets, uint32_t count)
       : buckets_(buckets), mask_(count - 1) {}  // a power of two >= 2
 
+  [[nodiscard]] static uint16_t signature(uint64_t hash) {
+    return static_cast<uint16_t>(hash >> 48);
+  }
+  [[nodiscard]] uint32_t first(uint64_t hash) const {
+    return static_cast<uint32_t>(hash) & mask_;
+  }
   [[nodiscard]] Place place(uint64_t hash) const {
     Place place;
-    place.signature = static_cast<uint16_t>(hash >> 48);
-    place.first = static_cast<uint32_t>(hash) & mask_;
+    place.signature = signature(hash);
+    place.first = first(hash);
     place.second = other_bucket(place.first, place.signature);
     return place;
   }

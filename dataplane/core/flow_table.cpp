@@ -47,15 +47,10 @@ typename Entry::Key FlowTable<Entry>::reply_key_of(FlowId id) const {
 }
 
 template <typename Entry>
-FlowHit FlowTable<Entry>::search(const Key& key, const FlowIndex::Place& place, bool swapped) const {
-  const Words words = words_of(key);
-  const FlowSlot slot = index_.find(place, [&](FlowSlot at) { return is_tuple(at, words); });
-  return slot.raw == 0 ? FlowHit{} : hit(slot, swapped);
-}
-
-template <typename Entry>
 FlowHit FlowTable<Entry>::lookup(const Key& key, uint64_t hash, bool swapped) const {
-  return search(key, index_.place(hash), swapped);
+  const Words words = words_of(key);
+  const FlowSlot slot = index_.find(index_.place(hash), [&](FlowSlot at) { return is_tuple(at, words); });
+  return slot.raw == 0 ? FlowHit{} : hit(slot, swapped);
 }
 
 // Passes over the whole burst, so that the memory accesses of one pass overlap: bucket lines; candidates
@@ -64,21 +59,17 @@ template <typename Entry>
 void FlowTable<Entry>::lookup_burst(const Key* keys, const uint64_t* hashes, const bool* swapped,
                                     uint32_t count, FlowHit* hits) const {
   constexpr uint32_t kGroup = 64;
-  Place places[kGroup];
   FlowSlot candidates[kGroup];
   uint8_t second[kGroup];
   uint32_t second_count = 0;
-  for (uint32_t i = 0; i < count; ++i) places[i] = begin(hashes[i]);
+  for (uint32_t i = 0; i < count; ++i) begin(hashes[i]);
   for (uint32_t i = 0; i < count; ++i) {
-    if (choose(places[i].first, places[i].signature, &candidates[i])) continue;
-    fetch_second(places[i]);
+    if (choose(hashes[i], &candidates[i])) continue;
+    fetch_second(hashes[i]);
     second[second_count++] = static_cast<uint8_t>(i);
   }
-  for (uint32_t j = 0; j < second_count; ++j) {
-    const Place& place = places[second[j]];
-    (void)choose(place.second, place.signature, &candidates[second[j]]);
-  }
-  for (uint32_t i = 0; i < count; ++i) hits[i] = confirm(candidates[i], keys[i], places[i], swapped[i]);
+  for (uint32_t j = 0; j < second_count; ++j) (void)choose_second(hashes[second[j]], &candidates[second[j]]);
+  for (uint32_t i = 0; i < count; ++i) hits[i] = confirm(candidates[i], keys[i], hashes[i], swapped[i]);
 }
 
 // Release stores: a reader that copies without being registered (read()) must see kBuilding before any of the

@@ -122,32 +122,35 @@ class FlowTable {
   [[nodiscard]] FlowHit lookup(const Key& key, uint64_t hash, bool swapped) const;
 
   // The same in three parts, for who has work to do between them: each begins to fetch what the next one
-  // reads. 1. begin() with the hash; 2. choose() in the first bucket and, where that says no, in the second
+  // reads. 1. begin() with the hash; 2. choose() in the first bucket and, where that says no, choose_second()
   // (fetch_second() a while before); 3. confirm() the candidate.
-  using Place = FlowIndex::Place;
-  [[nodiscard]] FL_INLINE Place begin(uint64_t hash) const {
-    const Place place = index_.place(hash);
-    __builtin_prefetch(&index_.bucket(place.first));
-    return place;
+  FL_INLINE void begin(uint64_t hash) const { __builtin_prefetch(&index_.bucket(index_.first(hash))); }
+  FL_INLINE void fetch_second(uint64_t hash) const {
+    __builtin_prefetch(&index_.bucket(index_.place(hash).second));
   }
-  FL_INLINE void fetch_second(const Place& place) const { __builtin_prefetch(&index_.bucket(place.second)); }
   // False: the bucket has nothing of this signature (or only what is just being taken out).
-  [[nodiscard]] FL_INLINE bool choose(uint32_t bucket_index, uint16_t signature, FlowSlot* candidate) const {
-    const FlowBucket& bucket = index_.bucket(bucket_index);
-    const unsigned matches = bucket.match(signature);
-    *candidate = matches == 0 ? FlowSlot{} : bucket.at(static_cast<unsigned>(std::countr_zero(matches)));
-    if (candidate->raw == 0) return false;
-    const Entry& entry = entries_[candidate->id()];
-    __builtin_prefetch(&entry);
-    if constexpr (sizeof(Entry) > 64) __builtin_prefetch(&entry.body.tally);
-    return true;
+  [[nodiscard]] FL_INLINE bool choose(uint64_t hash, FlowSlot* candidate) const {
+    return choose_in(index_.first(hash), hash, candidate);
   }
-  [[nodiscard]] FL_INLINE FlowHit confirm(FlowSlot candidate, const Key& key, const Place& place,
+  [[nodiscard]] FL_INLINE bool choose_second(uint64_t hash, FlowSlot* candidate) const {
+    return choose_in(index_.place(hash).second, hash, candidate);
+  }
+  // confirm() for who goes on with the entry itself; null: not this one, ask confirm().
+  [[nodiscard]] FL_INLINE Entry* confirm_entry(FlowSlot candidate, const Key& key, bool swapped,
+                                               uint32_t* state, unsigned* direction) const {
+    Entry* const entry = &entries_[candidate.id()];
+    if (candidate.raw == 0 || candidate.by_reply_tuple() || !has_key(*entry, words_of(key))) [[unlikely]]
+      return nullptr;
+    *state = entry->body.state.load(std::memory_order_relaxed);
+    *direction = FlowWord::is_reply(*state, swapped);
+    return entry;
+  }
+  [[nodiscard]] FL_INLINE FlowHit confirm(FlowSlot candidate, const Key& key, uint64_t hash,
                                           bool swapped) const {
     if (candidate.raw == 0) return {};
     if (is_tuple(candidate, words_of(key))) [[likely]]
       return hit(candidate, swapped);
-    return search(key, place, swapped);  // two tuples with one signature: look at all of them
+    return lookup(key, hash, swapped);  // two tuples with one signature: look at all of them
   }
 
   [[nodiscard]] FlowBody& body(FlowId id) const { return entries_[id].body; }
@@ -172,20 +175,10 @@ class FlowTable {
     return move_tcp(id, direction, flags);
   }
   void step_datagram(FlowId id, Direction direction);
-  // Either of them, by `protocol`: nothing to do for packets in the middle of a connection. False: as a true
-  // step_tcp(), and nothing has been changed.
-  [[nodiscard]] FL_INLINE bool step_plain(FlowHit hit, uint8_t tcp_flags, uint8_t protocol) {
-    const FlowWord word = FlowWord::unpack(body(hit.id).state.load(std::memory_order_relaxed));
-    constexpr uint32_t kSettled = 1u << static_cast<unsigned>(FlowState::kTcpEstablished) |
-                                  1u << static_cast<unsigned>(FlowState::kTwoWay);
-    const uint32_t one_way =
-        hit.direction == Direction::kOriginal ? 1u << static_cast<unsigned>(FlowState::kOneWay) : 0;
-    if (((kSettled | one_way) >> static_cast<unsigned>(word.protocol_state) & 1) != 0 &&
-        (tcp_flags & (kTcpSyn | kTcpFin | kTcpRst)) == 0) [[likely]] {
-      return true;
-    }
-    if (protocol == 6) return !step_tcp(hit.id, hit.direction, tcp_flags);
-    step_datagram(hit.id, hit.direction);
+  // Either of them, by `protocol`. False: as a true step_tcp(), and nothing has been changed.
+  [[nodiscard]] bool step(FlowId id, Direction direction, uint8_t tcp_flags, uint8_t protocol) {
+    if (protocol == kProtocolTcp) return !step_tcp(id, direction, tcp_flags);
+    step_datagram(id, direction);
     return true;
   }
 
@@ -212,6 +205,7 @@ class FlowTable {
   struct Layout;
   enum class Lack : uint8_t { kNothing, kCapacity, kEntry, kSlot };  // what an insert was short of
   using Words = FlowWords<Key>;
+  static constexpr uint8_t kProtocolTcp = 6;
 
   FlowTable(const FlowTableConfig& config, const Layout& layout, Epoch& epoch, FlowQuota& quota,
             MappedRegion region);
@@ -233,7 +227,16 @@ class FlowTable {
         slot.by_reply_tuple() ? swapped == word.reply_swapped : swapped != word.original_swapped;
     return {slot.id(), static_cast<Direction>(is_reply)};
   }
-  [[nodiscard]] FlowHit search(const Key& key, const FlowIndex::Place& place, bool swapped) const;
+  [[nodiscard]] FL_INLINE bool choose_in(uint32_t bucket_index, uint64_t hash, FlowSlot* candidate) const {
+    const FlowBucket& bucket = index_.bucket(bucket_index);
+    const unsigned matches = bucket.match(FlowIndex::signature(hash));
+    *candidate = matches == 0 ? FlowSlot{} : bucket.at(static_cast<unsigned>(std::countr_zero(matches)));
+    if (candidate->raw == 0) return false;
+    const Entry& entry = entries_[candidate->id()];
+    __builtin_prefetch(&entry);
+    if constexpr (sizeof(Entry) > 64) __builtin_prefetch(&entry.body.tally);
+    return true;
+  }
   [[nodiscard]] InsertResult insert_absent(const FlowIndex::Place& place, const Words& words,
                                            const FlowInit& init, Lack& lack);
   [[nodiscard]] bool make_room(Lack lack, const FlowIndex::Place& place, uint32_t now_seconds);

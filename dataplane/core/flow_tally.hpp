@@ -23,6 +23,12 @@ struct FlowTally {
   static void add(std::atomic<uint32_t>& small, std::atomic<uint64_t>& spill, uint32_t packets,
                   uint32_t bytes) {
     const uint32_t old = small.load(std::memory_order_relaxed);
+    // Mostly neither half overflows, and one addition does for both.
+    const uint64_t sum = uint64_t{old} + (uint64_t{packets} << kPacketShift) + bytes;
+    if (uint64_t{old & kBytes} + bytes <= kBytes && sum >> 32 == 0) [[likely]] {
+      small.store(static_cast<uint32_t>(sum), std::memory_order_relaxed);
+      return;
+    }
     uint64_t packet_sum = uint64_t{old >> kPacketShift} + packets;
     uint64_t byte_sum = uint64_t{old & kBytes} + bytes;
     if (packet_sum > kPackets || byte_sum > kBytes) [[unlikely]] {

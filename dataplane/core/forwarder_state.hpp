@@ -59,15 +59,13 @@ struct Forwarder::Worker::Impl {
   IcmpLimiter limiter;
   PathMtuNotes path_mtus;  // written: this worker, taken: control
 
-  // One packet whose connection is looked up.
+  // One packet whose connection is looked up. plain.l3 null: walks[plain.which] has been to parse and decap.
   template <typename Table>
-  struct alignas(32) Lookup {
+  struct alignas(64) Lookup {
     typename Table::Key key;
-    typename Table::Place place;
+    uint64_t hash;
+    PlainPacket plain;
     FlowSlot candidate;
-    PlainPacket plain;  // plain.l3 null: walks[which] has been through parse and decap
-    uint8_t which;      // of the burst
-    bool swapped;
   };
   // One burst's working memory: too much for a stack frame, and warm.
   template <typename Table>
@@ -87,11 +85,12 @@ struct Forwarder::Worker::Impl {
   struct Burst;  // what holds for all packets of one
   void read_headers(Burst& burst);
   [[nodiscard]] PlainPort& plain_port(const Snapshot& snapshot, PortId id);
-  [[nodiscard]] bool read_plain(Burst& burst, PlainPort& port, size_t which);
-  [[nodiscard]] bool read_inner(Burst& burst, PlainPort& port, const uint8_t* l3, const detail::PlainL4& l4,
-                                size_t which);
-  template <typename Table>
-  [[nodiscard]] bool put_plain(const Table& table, Lookups<Table>& lookups, size_t which);
+  [[nodiscard]] bool read_plain(Burst& burst, PlainPort& port, const Packet& packet, uint8_t which);
+  [[nodiscard]] bool read_tunnelled(Burst& burst, PlainPort& port, Lookup<FlowTable4>& outer,
+                                    detail::PlainL4& l4);
+  [[nodiscard]] bool read_plain6(uint8_t* l3, uint32_t room, const PlainPacket& from, uint8_t outer_tos,
+                                 uint32_t tunnel_port);
+  void put_plain4(Lookup<FlowTable4>& lookup, const __u64 key[2]);
   [[nodiscard]] Verdict walk_to_lookup(Burst& burst, size_t which);
   template <typename Table, typename Key>
   void find_flow(Walk& walk, size_t which, const Table& table, Key (*key_of)(const parsed&, bool*),
@@ -101,9 +100,7 @@ struct Forwarder::Worker::Impl {
   template <typename Table>
   void decide_all(Burst& burst, Table& table, Lookups<Table>& lookups);
   template <typename Table>
-  [[nodiscard]] bool decide_plain(Burst& burst, Table& table, const Lookup<Table>& lookup, FlowHit hit);
-  template <typename Table>
-  void decide_walk(Burst& burst, Table& table, const Lookup<Table>& lookup, FlowHit hit);
+  void decide_walk(Burst& burst, Table& table, const Lookup<Table>& lookup);
   template <typename Table, typename Key>
   void decide(Burst& burst, Walk& walk, Table& table, const Key& key, FlowHit hit);
   void finish(Burst& burst, Walk& walk, Verdict verdict);

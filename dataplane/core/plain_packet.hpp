@@ -21,11 +21,10 @@ struct PlainPacket {
   uint8_t* l3 = nullptr;   // of the packet to be forwarded; null: walk the steps
   uint32_t l3_length = 0;  // as parsed::l3_length
   uint32_t side = 0;       // Side::raw()
-  uint32_t entropy = 0;    // lower half of the flow's hash
-  uint8_t ttl = 0;
-  uint8_t tos = 0;
-  uint8_t tcp_flags = 0;  // UDP: 0
-  bool decapsulated = false;
+  uint8_t tcp_flags = 0;   // UDP: 0
+  uint8_t tunnelled = 0;   // 1: came in a tunnel
+  bool swapped = false;    // as Walk::swapped
+  uint8_t which = 0;       // of the burst
 };
 
 namespace detail {
@@ -35,11 +34,6 @@ template <typename Word>
   Word word;
   std::memcpy(&word, at, sizeof(word));
   return word;
-}
-
-// Both checks of a length field in one comparison: at least `least`, at most `most` (least <= most).
-[[nodiscard]] FL_INLINE bool within(uint32_t value, uint32_t least, uint32_t most) {
-  return value - least <= most - least;
 }
 
 }  // namespace detail
@@ -53,8 +47,10 @@ struct PlainPort {
   bool names_sender = false;          // trunk: the source MAC holds the endpoint's id
   uint8_t group_mask = 0;             // 1: no link broadcasts and multicasts
   uint32_t tunnel_port = kNoTunnels;  // UDP port as it stands on the wire
-  uint32_t side = 0;                  // Side::raw(); with names_sender without the id
-  uint64_t mac_mask = 0, mac_value = 0;
+  uint32_t side = 0;                  // Side::raw(); on the trunk without the id
+  uint32_t id_mask = 0;               // of the endpoint's id in the source MAC
+  // Of a frame's bytes 6..13, which are source MAC and EtherType: what they must be.
+  uint64_t mask = 0xffffull << 48, value4 = 0, value6 = 0;
   uint32_t vtep = 0;                      // ours, as it stands on the wire; 0: none
   uint32_t peer_vtep = 0, peer_side = 0;  // of the last tunnel packet
   uint64_t tunnel_mask = 0, tunnel_value = 0;
@@ -64,19 +60,21 @@ struct PlainPort {
     port.id = id;
     const PortView* view = snapshot.port(id);
     if (view == nullptr) return port;
+    uint64_t mac = 0;
     switch (view->kind) {
       case PortKind::kTrunk:
-        port.names_sender = true;
+        // Id 0, nobody's, is no entry's ingress: such packets walk.
         port.side = Side::endpoint(0).raw();
-        port.mac_mask = 0xffffff;
-        port.mac_value = 0x4c4602;
+        port.id_mask = 0xffffff;
+        port.mask |= 0xffffff;
+        mac = 0x4c4602;
         break;
       case PortKind::kFast: {
         const Endpoint* endpoint = snapshot.endpoint(view->endpoint);
         if (endpoint == nullptr) return port;
         port.side = Side::endpoint(view->endpoint).raw();
-        port.mac_mask = 0xffffffffffff;
-        std::memcpy(&port.mac_value, endpoint->mac.bytes.data(), 6);
+        port.mask |= 0xffffffffffff;
+        std::memcpy(&mac, endpoint->mac.bytes.data(), 6);
         break;
       }
       case PortKind::kHost:
@@ -89,6 +87,8 @@ struct PlainPort {
         port.know_tunnel(snapshot);
         break;
     }
+    port.value4 = mac | uint64_t{to_be16(FL_ETHERTYPE_IPV4).raw} << 48;
+    port.value6 = mac | uint64_t{to_be16(FL_ETHERTYPE_IPV6).raw} << 48;
     port.takes = true;
     return port;
   }
@@ -116,122 +116,114 @@ struct PlainPort {
 
 namespace detail {
 
-// The L4 header of a plain packet: TCP or UDP, whole. `available`: bytes the L3 length leaves for it.
+// A plain packet's ports and what else its L4 header says.
 struct PlainL4 {
   uint32_t ports = 0;   // source below, destination above, as they stand on the wire
   uint32_t length = 0;  // UDP's own; TCP: of the header
-  uint8_t tcp_flags = 0;
+  uint8_t protocol = 0;
 };
 
-[[nodiscard]] FL_INLINE bool read_plain_l4(const uint8_t* l4, bool is_tcp, uint32_t available, PlainL4* out) {
-  const uint32_t least = is_tcp ? 20 : 8;
-  if (available < least) [[unlikely]]
-    return false;
-  // TCP's data offset and flags, or UDP's length: both are 16 bits and the next thing to check.
-  const auto word = load<uint16_t>(l4 + (is_tcp ? 12 : 4));
-  out->ports = load<uint32_t>(l4);
-  out->length = is_tcp ? (word & 0xf0u) >> 2 : FL_SWAP16(word);
-  out->tcp_flags = is_tcp ? static_cast<uint8_t>(word >> 8) : uint8_t{0};
-  return within(out->length, least, available);
+// TCP or UDP, whole? `available`: bytes the L3 length leaves for the header; 14 can be read whatever it says.
+[[nodiscard]] FL_INLINE bool read_plain_l4(const uint8_t* at, uint8_t protocol, uint32_t available,
+                                           PlainPacket* out, PlainL4* l4) {
+  l4->protocol = protocol;
+  l4->ports = load<uint32_t>(at);
+  if (protocol == FL_PROTOCOL_UDP) {
+    l4->length = FL_SWAP16(load<uint16_t>(at + 4));
+    out->tcp_flags = 0;
+    return l4->length >= 8 && l4->length <= available;
+  }
+  const auto word = load<uint16_t>(at + 12);
+  l4->length = (word & 0xf0u) >> 2;
+  out->tcp_flags = static_cast<uint8_t>(word >> 8);
+  return protocol == FL_PROTOCOL_TCP && l4->length >= 20 && l4->length <= available;
 }
 
-// The five words of a header with a right checksum add up to a multiple of 0xffff that is not zero.
+// The one's complement sum of a header with a right checksum is all ones. `sum`: of its 32-bit words.
 [[nodiscard]] FL_INLINE bool is_checksum_right(uint64_t sum) {
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  const auto folded = static_cast<uint32_t>((sum & 0xffff) + (sum >> 16));
-  return folded == 0xffff || folded == 0x1fffe;
+  sum += sum << 32 | sum >> 32;  // the upper half is now both halves' sum, carry included
+  auto half = static_cast<uint32_t>(sum >> 32);
+  half += half << 16 | half >> 16;
+  return half >= 0xffff0000u;
 }
 
 }  // namespace detail
 
-// Reads the IPv4 packet at `l3` of which the frame has `room` bytes. `destination`: as it stands on the wire.
-[[nodiscard]] FL_INLINE bool read_plain4(uint8_t* l3, uint32_t room, PlainPacket* out, flow_key4* key,
-                                         bool* swapped, detail::PlainL4* l4) {
+// Reads the IPv4 packet at `l3` of which the frame has `room` bytes; writes its key's two words, too.
+[[nodiscard]] FL_INLINE bool read_plain4(uint8_t* l3, uint32_t room, PlainPacket* out, __u64 key[2],
+                                         detail::PlainL4* l4) {
   using detail::load;
-  if (room < 28) [[unlikely]]
+  if (room < 34) [[unlikely]]
     return false;
-  const auto first = load<uint32_t>(l3), second = load<uint32_t>(l3 + 4), third = load<uint32_t>(l3 + 8);
-  const auto source = load<uint32_t>(l3 + 12), destination = load<uint32_t>(l3 + 16);
-  const auto protocol = static_cast<uint8_t>(third >> 8);
-  const bool is_tcp = protocol == FL_PROTOCOL_TCP;
-  const uint32_t length = FL_SWAP16(static_cast<uint16_t>(first >> 16));
-  const uint32_t fragment = (second >> 16) & to_be16(FL_IPV4_MORE_FRAGMENTS | FL_IPV4_OFFSET_MASK).raw;
-  if (((first & 0xff) ^ 0x45) != 0 || fragment != 0 || !detail::within(length, 20, room) ||
-      !(is_tcp || protocol == FL_PROTOCOL_UDP) ||
-      !detail::is_checksum_right(uint64_t{first} + second + third + source + destination) ||
-      !detail::read_plain_l4(l3 + 20, is_tcp, length - 20, l4)) [[unlikely]] {
+  const auto begin = load<uint64_t>(l3);  // version, length of header, tos, total length, id, fragment
+  const auto third = load<uint32_t>(l3 + 8);
+  const auto addresses = load<uint64_t>(l3 + 12);
+  const uint32_t length = FL_SWAP16(static_cast<uint16_t>(begin >> 16));
+  constexpr uint64_t kMatters = 0xffull | uint64_t{to_be16(FL_IPV4_MORE_FRAGMENTS | FL_IPV4_OFFSET_MASK).raw}
+                                              << 48;
+  const uint64_t sum = uint64_t{static_cast<uint32_t>(begin)} + (begin >> 32) + third +
+                       static_cast<uint32_t>(addresses) + (addresses >> 32);
+  if ((begin & kMatters) != 0x45 || length > room || length < 20 || !detail::is_checksum_right(sum) ||
+      !detail::read_plain_l4(l3 + 20, static_cast<uint8_t>(third >> 8), length - 20, out, l4)) [[unlikely]] {
     return false;
   }
-  *swapped = flow_key4_make(be32{source}, be32{destination}, be16{static_cast<uint16_t>(l4->ports)},
-                            be16{static_cast<uint16_t>(l4->ports >> 16)}, protocol, key) == FL_FLOW_FROM_HIGH;
   out->l3 = l3;
   out->l3_length = length;
-  out->ttl = static_cast<uint8_t>(third);
-  out->tos = static_cast<uint8_t>(first >> 8);
-  out->tcp_flags = l4->tcp_flags;
+  out->swapped = flow_key4_words(addresses, l4->ports, l4->protocol, key) == FL_FLOW_FROM_HIGH;
   return true;
 }
 
 // The same for IPv6.
 [[nodiscard]] FL_INLINE bool read_plain6(uint8_t* l3, uint32_t room, PlainPacket* out, flow_key6* key,
-                                         bool* swapped, detail::PlainL4* l4) {
+                                         detail::PlainL4* l4) {
   using detail::load;
-  if (room < 48) [[unlikely]]
+  if (room < 54) [[unlikely]]
     return false;
-  const auto first = load<uint64_t>(l3);
-  const auto protocol = static_cast<uint8_t>(first >> 48);
-  const bool is_tcp = protocol == FL_PROTOCOL_TCP;
-  const uint32_t available = FL_SWAP16(static_cast<uint16_t>(first >> 32));
-  if ((first & 0xf0) != 0x60 || available > room - 40 || !(is_tcp || protocol == FL_PROTOCOL_UDP) ||
-      !detail::read_plain_l4(l3 + 40, is_tcp, available, l4)) [[unlikely]] {
+  const auto begin = load<uint64_t>(l3);
+  const uint32_t available = FL_SWAP16(static_cast<uint16_t>(begin >> 32));
+  if ((begin & 0xf0) != 0x60 || available > room - 40 ||
+      !detail::read_plain_l4(l3 + 40, static_cast<uint8_t>(begin >> 48), available, out, l4)) [[unlikely]] {
     return false;
   }
   ip_address source, destination;
   std::memcpy(&source, l3 + 8, sizeof(source));
   std::memcpy(&destination, l3 + 24, sizeof(destination));
-  *swapped = flow_key6_make(&source, &destination, be16{static_cast<uint16_t>(l4->ports)},
-                            be16{static_cast<uint16_t>(l4->ports >> 16)}, protocol, key) == FL_FLOW_FROM_HIGH;
-  const uint32_t begin = FL_SWAP32(static_cast<uint32_t>(first));
   out->l3 = l3;
   out->l3_length = 40 + available;
-  out->ttl = static_cast<uint8_t>(first >> 56);
-  out->tos = static_cast<uint8_t>(begin >> 20);
-  out->tcp_flags = l4->tcp_flags;
+  out->swapped =
+      flow_key6_make(&source, &destination, be16{static_cast<uint16_t>(l4->ports)},
+                     be16{static_cast<uint16_t>(l4->ports >> 16)}, l4->protocol, key) == FL_FLOW_FROM_HIGH;
   return true;
 }
 
-// Who sent the frame; false: nobody we can name without the steps.
-[[nodiscard]] FL_INLINE bool read_plain_sender(const PlainPort& port, const uint8_t* l2, PlainPacket* out) {
-  out->side = port.side;
-  if ((detail::load<uint64_t>(l2 + 6) & port.mac_mask) != port.mac_value || (l2[0] & port.group_mask) != 0)
-      [[unlikely]] {
-    return false;
-  }
-  if (!port.names_sender) return true;
-  const uint32_t id = FL_SWAP32(detail::load<uint32_t>(l2 + 8)) & 0xffffff;
-  out->side |= id;
-  return id != 0;
+// TTL or hop limit, and tos or traffic class, of what was read as plain.
+template <uint8_t kVersion>
+[[nodiscard]] FL_INLINE uint8_t plain_ttl(const uint8_t* l3) {
+  return kVersion == 4 ? l3[8] : l3[7];
+}
+template <uint8_t kVersion>
+[[nodiscard]] FL_INLINE uint8_t plain_tos(const uint8_t* l3) {
+  return kVersion == 4 ? l3[1] : static_cast<uint8_t>(FL_SWAP16(detail::load<uint16_t>(l3)) >> 4);
 }
 
-// The peer whose tunnel packet this is: `l3` and `l4` of the outer packet, which was read as plain and is for
-// our tunnel port. The inner frame begins kPlainTunnelLength behind the outer L3 header.
+// The peer whose tunnel packet this is (Side::raw(); 0: the steps must say): `l3` and `l4` of the outer
+// packet, which was read as plain and is for our tunnel port. The inner frame begins kPlainTunnelLength
+// behind the outer L3 header and has l4.length - 16 bytes.
 inline constexpr uint32_t kPlainTunnelLength = 20 + 8 + 8;
-[[nodiscard]] FL_INLINE bool read_plain_tunnel(PlainPort& port, const Snapshot& snapshot, const uint8_t* l3,
-                                               const detail::PlainL4& l4, PlainPacket* inner) {
+[[nodiscard]] FL_INLINE uint32_t plain_tunnel_side(PlainPort& port, const Snapshot& snapshot,
+                                                   const uint8_t* l3, const detail::PlainL4& l4) {
   const auto source = detail::load<uint32_t>(l3 + 12), destination = detail::load<uint32_t>(l3 + 16);
   if (port.vtep == 0 || destination != port.vtep || l4.length < 16 + 14 ||
       (detail::load<uint64_t>(l3 + 28) & port.tunnel_mask) != port.tunnel_value) [[unlikely]] {
-    return false;
+    return 0;
   }
   if (source != port.peer_vtep || port.peer_side == 0) [[unlikely]] {
     const PeerId* peer = snapshot.vteps.find(IpAddress::ipv4(source));
-    if (peer == nullptr) return false;
+    if (peer == nullptr) return 0;
     port.peer_vtep = source;
     port.peer_side = Side::peer(*peer).raw();
   }
-  inner->side = port.peer_side;
-  inner->decapsulated = true;
-  return true;
+  return port.peer_side;
 }
 
 }  // namespace fairlead::core

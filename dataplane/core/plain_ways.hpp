@@ -38,14 +38,23 @@ class PlainWays {
     }
   }
 
-  // The way that `word` (FlowBody::way) names, when that still is the template's generation; otherwise null.
-  [[nodiscard]] FL_INLINE const PlainWay* find(uint64_t word, const Snapshot& snapshot) {
-    PlainWay& way = ways_[word & (kWays - 1)];
-    const uint64_t key = word << 16 | serial_;
-    if (way.key != key) [[unlikely]]
-      return fill(way, key, snapshot);
-    return &way;
-  }
+  // For one burst: nothing is loaded twice.
+  struct View {
+    PlainWay* ways;
+    uint64_t serial;
+    const Snapshot* snapshot;
+
+    // The way that `word` (FlowBody::way) names, when that still is the template's generation; otherwise
+    // null.
+    [[nodiscard]] FL_INLINE const PlainWay* find(uint64_t word) const {
+      PlainWay& way = ways[word & (kWays - 1)];
+      const uint64_t key = word << 16 | serial;
+      if (way.key != key) [[unlikely]]
+        return fill(way, key, *snapshot);
+      return &way;
+    }
+  };
+  [[nodiscard]] View view(const Snapshot& snapshot) { return {ways_.data(), serial_, &snapshot}; }
 
  private:
   static constexpr uint32_t kWays = 1024;

@@ -1,6 +1,6 @@
 #include "dataplane/core/forwarder_state.hpp"
 #include "dataplane/core/icmp_answer.hpp"
-#include "dataplane/core/plain_apply.hpp"
+#include "dataplane/core/plain_decide.hpp"
 #include "dataplane/core/steps/apply.hpp"
 #include "dataplane/core/steps/commit.hpp"
 #include "dataplane/core/steps/decap.hpp"
@@ -19,8 +19,6 @@ struct Forwarder::Worker::Impl::Burst {
   CounterBurst& counts;
   uint64_t now_ns;
   uint32_t now_seconds;
-  // Of packets that were decided without a Walk: kept apart from `counts`, close at hand.
-  uint32_t plain_hits = 0, plain_punts = 0, plain_encaps = 0, plain_decaps = 0;
 };
 
 void Forwarder::Worker::Impl::judge(std::span<Packet> packets, uint64_t now_ns, CounterBurst& counts) {
@@ -31,11 +29,6 @@ void Forwarder::Worker::Impl::judge(std::span<Packet> packets, uint64_t now_ns, 
   choose_all(*shared.flows.v6, lookups6);
   decide_all(burst, *shared.flows.v4, lookups4);
   decide_all(burst, *shared.flows.v6, lookups6);
-  counts.add(Counter::flow_hits, burst.plain_hits);
-  counts.add(Counter::forwarded, burst.plain_hits - burst.plain_punts);
-  counts.add(Counter::punted, burst.plain_punts);
-  counts.add(Counter::encapsulated, burst.plain_encaps);
-  counts.add(Counter::decapsulated, burst.plain_decaps);
 }
 
 void Forwarder::Worker::Impl::read_headers(Burst& burst) {
@@ -48,7 +41,7 @@ void Forwarder::Worker::Impl::read_headers(Burst& burst) {
     const PortId id = packets[i].rx_port;
     if (port == nullptr || port->id != id) [[unlikely]]
       port = &plain_port(burst.snapshot, id);
-    if (read_plain(burst, *port, i)) [[likely]]
+    if (port->takes && read_plain(burst, *port, packets[i], static_cast<uint8_t>(i))) [[likely]]
       continue;
     const Verdict verdict = walk_to_lookup(burst, i);
     Walk& walk = walks[i];
@@ -97,82 +90,92 @@ inline void Forwarder::Worker::Impl::find_flow(Walk& walk, size_t which, const T
                                                Key (*key_of)(const parsed&, bool*), Lookups<Table>& lookups) {
   Lookup<Table>& lookup = lookups.all[lookups.count++];
   steps::find_tuple(walk, table, key_of, &lookup.key);
-  lookup.place = table.begin(walk.hash);
+  lookup.hash = walk.hash;
+  table.begin(walk.hash);
   lookup.plain.l3 = nullptr;
-  lookup.swapped = walk.swapped;
-  lookup.which = static_cast<uint8_t>(which);
+  lookup.plain.swapped = walk.swapped;
+  lookup.plain.which = static_cast<uint8_t>(which);
 }
 
 // Reads a plain packet into the next place of its family's lookups; false: it walks the steps, and nothing
 // has been changed.
-inline bool Forwarder::Worker::Impl::read_plain(Burst& burst, PlainPort& port, size_t which) {
-  const Packet& packet = burst.packets[which];
-  uint8_t* const l3 = packet.data + 14;
-  const uint32_t room = packet.length - 14;
-  if (!port.takes || packet.length < 14 + 28 || packet.offload.segment_size != 0) [[unlikely]]
+FL_INLINE bool Forwarder::Worker::Impl::read_plain(Burst& burst, PlainPort& port, const Packet& packet,
+                                                   uint8_t which) {
+  if (packet.length < 14 + 34 || packet.offload.segment_size != 0) [[unlikely]]
     return false;
-  const auto ethertype = detail::load<uint16_t>(packet.data + 12);
+  uint8_t* const l2 = packet.data;
+  const auto sender = detail::load<uint64_t>(l2 + 6);
+  if ((l2[0] & port.group_mask) != 0) [[unlikely]]
+    return false;
+  Lookup<FlowTable4>& lookup = lookups4.all[lookups4.count];
+  lookup.plain.side = port.side | (FL_SWAP32(static_cast<uint32_t>(sender >> 16)) & port.id_mask);
+  lookup.plain.which = which;
+  lookup.plain.tunnelled = 0;
+  if ((sender & port.mask) != port.value4) [[unlikely]] {
+    return (sender & port.mask) == port.value6 &&
+           read_plain6(l2 + 14, packet.length - 14, lookup.plain, 0, port.tunnel_port);
+  }
   detail::PlainL4 l4;
-  if (ethertype == to_be16(FL_ETHERTYPE_IPV4).raw) [[likely]] {
-    Lookup<FlowTable4>& lookup = lookups4.all[lookups4.count];
-    if (!read_plain_sender(port, packet.data, &lookup.plain) ||
-        !read_plain4(l3, room, &lookup.plain, &lookup.key, &lookup.swapped, &l4)) [[unlikely]] {
-      return false;
-    }
-    if (l4.ports >> 16 == port.tunnel_port && lookup.key.protocol == FL_PROTOCOL_UDP) {
-      return !packet.offload.checksum_partial && read_inner(burst, port, l3, l4, which);
-    }
-    lookup.plain.decapsulated = false;
-    return put_plain(*shared.flows.v4, lookups4, which);
-  }
-  if (ethertype != to_be16(FL_ETHERTYPE_IPV6).raw) [[unlikely]]
+  __u64 key[2];
+  if (!read_plain4(l2 + 14, packet.length - 14, &lookup.plain, key, &l4)) [[unlikely]]
     return false;
-  Lookup<FlowTable6>& lookup = lookups6.all[lookups6.count];
-  if (!read_plain_sender(port, packet.data, &lookup.plain) ||
-      !read_plain6(l3, room, &lookup.plain, &lookup.key, &lookup.swapped, &l4) ||
-      (l4.ports >> 16 == port.tunnel_port && lookup.key.protocol == FL_PROTOCOL_UDP)) [[unlikely]] {
-    return false;
+  if (l4.ports >> 16 == port.tunnel_port && l4.protocol == FL_PROTOCOL_UDP) {
+    return !packet.offload.checksum_partial && read_tunnelled(burst, port, lookup, l4);
   }
-  lookup.plain.decapsulated = false;
-  return put_plain(*shared.flows.v6, lookups6, which);
+  put_plain4(lookup, key);
+  return true;
 }
 
-// The same for what is in the tunnel packet with these outer headers.
-inline bool Forwarder::Worker::Impl::read_inner(Burst& burst, PlainPort& port, const uint8_t* l3,
-                                                const detail::PlainL4& l4, size_t which) {
-  PlainPacket inner;
-  if (!read_plain_tunnel(port, burst.snapshot, l3, l4, &inner)) [[unlikely]]
+// The same for what is in the tunnel packet that was read as `lookup`, which becomes the inner packet's.
+FL_INLINE bool Forwarder::Worker::Impl::read_tunnelled(Burst& burst, PlainPort& port,
+                                                       Lookup<FlowTable4>& lookup, detail::PlainL4& l4) {
+  const uint8_t* const outer = lookup.plain.l3;
+  lookup.plain.side = plain_tunnel_side(port, burst.snapshot, outer, l4);
+  lookup.plain.tunnelled = 1;
+  if (lookup.plain.side == 0) [[unlikely]]
     return false;
-  uint8_t* const inner_l3 = burst.packets[which].data + 14 + kPlainTunnelLength + 14;
+  uint8_t* const l3 = lookup.plain.l3 + kPlainTunnelLength + 14;
   const uint32_t room = l4.length - 16 - 14;
-  const uint8_t outer_tos = l3[1];
-  const auto ethertype = detail::load<uint16_t>(inner_l3 - 2);
-  detail::PlainL4 inner_l4;
-  if (ethertype == to_be16(FL_ETHERTYPE_IPV4).raw) [[likely]] {
-    Lookup<FlowTable4>& lookup = lookups4.all[lookups4.count];
-    lookup.plain.side = inner.side;
-    lookup.plain.decapsulated = true;
-    return read_plain4(inner_l3, room, &lookup.plain, &lookup.key, &lookup.swapped, &inner_l4) &&
-           decap_tos(outer_tos, lookup.plain.tos) == lookup.plain.tos &&
-           put_plain(*shared.flows.v4, lookups4, which);
+  const auto ethertype = detail::load<uint16_t>(l3 - 2);
+  if (ethertype == to_be16(FL_ETHERTYPE_IPV6).raw) {
+    return read_plain6(l3, room, lookup.plain, outer[1], PlainPort::kNoTunnels);
   }
-  if (ethertype != to_be16(FL_ETHERTYPE_IPV6).raw) [[unlikely]]
+  __u64 key[2];
+  if (ethertype != to_be16(FL_ETHERTYPE_IPV4).raw || !read_plain4(l3, room, &lookup.plain, key, &l4) ||
+      decap_tos(outer[1], l3[1]) != l3[1]) [[unlikely]] {
     return false;
-  Lookup<FlowTable6>& lookup = lookups6.all[lookups6.count];
-  lookup.plain.side = inner.side;
-  lookup.plain.decapsulated = true;
-  return read_plain6(inner_l3, room, &lookup.plain, &lookup.key, &lookup.swapped, &inner_l4) &&
-         decap_tos(outer_tos, lookup.plain.tos) == lookup.plain.tos &&
-         put_plain(*shared.flows.v6, lookups6, which);
+  }
+  put_plain4(lookup, key);
+  return true;
 }
 
-template <typename Table>
-inline bool Forwarder::Worker::Impl::put_plain(const Table& table, Lookups<Table>& lookups, size_t which) {
-  Lookup<Table>& lookup = lookups.all[lookups.count++];
-  const uint64_t hash = table.hash(lookup.key);
-  lookup.place = table.begin(hash);
-  lookup.plain.entropy = static_cast<uint32_t>(hash);
-  lookup.which = static_cast<uint8_t>(which);
+FL_INLINE void Forwarder::Worker::Impl::put_plain4(Lookup<FlowTable4>& lookup, const __u64 key[2]) {
+  std::memcpy(&lookup.key, &key[0], 8);
+  std::memcpy(reinterpret_cast<uint8_t*>(&lookup.key) + 8, &key[1], 8);
+  flow_key4 words;
+  std::memcpy(&words, key, sizeof(words));
+  const FlowTable4& table = *shared.flows.v4;
+  lookup.hash = table.hash(words);
+  table.begin(lookup.hash);
+  ++lookups4.count;
+}
+
+// `from`: side, which and tunnelled of the packet.
+bool Forwarder::Worker::Impl::read_plain6(uint8_t* l3, uint32_t room, const PlainPacket& from,
+                                          uint8_t outer_tos, uint32_t tunnel_port) {
+  Lookup<FlowTable6>& lookup = lookups6.all[lookups6.count];
+  detail::PlainL4 l4;
+  lookup.plain = from;
+  if (!core::read_plain6(l3, room, &lookup.plain, &lookup.key, &l4) ||
+      (l4.ports >> 16 == tunnel_port && l4.protocol == FL_PROTOCOL_UDP)) [[unlikely]] {
+    return false;
+  }
+  const uint8_t tos = plain_tos<6>(l3);
+  if (decap_tos(outer_tos, tos) != tos) [[unlikely]]
+    return false;
+  lookup.hash = shared.flows.v6->hash(lookup.key);
+  shared.flows.v6->begin(lookup.hash);
+  ++lookups6.count;
   return true;
 }
 
@@ -181,90 +184,45 @@ void Forwarder::Worker::Impl::choose_all(const Table& table, Lookups<Table>& loo
   uint32_t second_count = 0;
   for (uint32_t i = 0; i < lookups.count; ++i) {
     Lookup<Table>& lookup = lookups.all[i];
-    if (table.choose(lookup.place.first, lookup.place.signature, &lookup.candidate)) [[likely]]
+    if (table.choose(lookup.hash, &lookup.candidate)) [[likely]]
       continue;
-    table.fetch_second(lookup.place);
+    table.fetch_second(lookup.hash);
     lookups.second[second_count++] = static_cast<uint8_t>(i);
   }
   for (uint32_t j = 0; j < second_count; ++j) {
     Lookup<Table>& lookup = lookups.all[lookups.second[j]];
-    (void)table.choose(lookup.place.second, lookup.place.signature, &lookup.candidate);
+    (void)table.choose_second(lookup.hash, &lookup.candidate);
   }
 }
 
 template <typename Table>
 void Forwarder::Worker::Impl::decide_all(Burst& burst, Table& table, Lookups<Table>& lookups) {
-  for (uint32_t i = 0; i < lookups.count; ++i) {
-    const Lookup<Table>& lookup = lookups.all[i];
-    const FlowHit hit = table.confirm(lookup.candidate, lookup.key, lookup.place, lookup.swapped);
-    if (lookup.plain.l3 == nullptr || hit.id == 0 || !decide_plain(burst, table, lookup, hit)) [[unlikely]] {
-      decide_walk(burst, table, lookup, hit);
-    }
+  PlainDecider<Table> decider{table, ways.view(burst.snapshot), burst.packets.data(), burst.now_seconds};
+  Lookup<Table>* const end = lookups.all.data() + lookups.count;
+  for (Lookup<Table>* lookup = lookups.all.data(); lookup != end; ++lookup) {
+    if (decider.decide(*lookup)) [[likely]]
+      continue;
+    decide_walk(burst, table, *lookup);
   }
-}
-
-// What the entry says about a plain packet, when it says enough; false: nothing has been changed.
-//
-// The same as decide(), for packets that need no Walk.
-template <typename Table>
-inline bool Forwarder::Worker::Impl::decide_plain(Burst& burst, Table& table, const Lookup<Table>& lookup,
-                                                  FlowHit hit) {
-  Packet& packet = burst.packets[lookup.which];
-  const PlainPacket& plain = lookup.plain;
-  FlowBody& body = table.body(hit.id);
-  const auto direction = static_cast<size_t>(hit.direction);
-  const uint64_t out_word = body.way[direction].load(std::memory_order_acquire);
-  const uint64_t back_word = body.way[direction ^ 1].load(std::memory_order_acquire);
-  const PlainWay* const out = ways.find(out_word, burst.snapshot);
-  const PlainWay* const back = ways.find(back_word, burst.snapshot);
-  if (out == nullptr || back == nullptr) [[unlikely]]
-    return false;
-  const Side from = Side::from_raw(body.ingress[direction].load(std::memory_order_acquire));
-  if (!from.accepts(Side::from_raw(plain.side)) || plain.ttl < out->ttl_least ||
-      plain.l3_length > out->l3_limit) [[unlikely]] {
-    return false;
-  }
-  uint8_t* const frame = plain.l3 - out->header_length;
-  const auto grown = static_cast<int>(packet.data - frame);
-  if (grown > packet.headroom) [[unlikely]]
-    return false;
-  if (!table.step_plain(hit, plain.tcp_flags, lookup.key.protocol)) [[unlikely]]
-    return false;
-  body.touch(hit.direction, burst.now_seconds);
-  table.count(hit.id, hit.direction, 1, plain.l3_length);
-
-  constexpr uint8_t kVersion = std::is_same_v<Table, FlowTable4> ? 4 : 6;
-  apply_plain<kVersion>(plain, *out, frame);
-  packet.data = frame;
-  packet.length = out->header_length + plain.l3_length;
-  packet.headroom = static_cast<uint16_t>(packet.headroom - grown);
-  packet.offload.checksum_start = static_cast<uint16_t>(packet.offload.checksum_start + out->overhead);
-  packet.next_hop = 0;
-  std::memcpy(&packet.tx_port, &out->outcome, sizeof(out->outcome));
-  if (plain.decapsulated) {
-    packet.offload.checksum_partial = false;
-    ++burst.plain_decaps;
-  }
-  ++burst.plain_hits;
-  burst.plain_punts += out->ttl_step ^ 1u;
-  burst.plain_encaps += out->overhead != 0 ? 1 : 0;
-  return true;
+  decider.add_counts(burst.counts);
 }
 
 // A packet whose entry did not decide at once, or that is not plain: it walks the steps. One that was read as
 // plain has not walked yet.
 template <typename Table>
-void Forwarder::Worker::Impl::decide_walk(Burst& burst, Table& table, const Lookup<Table>& lookup,
-                                          FlowHit hit) {
-  Walk& walk = walks[lookup.which];
-  if (lookup.plain.l3 != nullptr) {
-    const Verdict verdict = walk_to_lookup(burst, lookup.which);
+void Forwarder::Worker::Impl::decide_walk(Burst& burst, Table& table, const Lookup<Table>& lookup) {
+  const PlainPacket& plain = lookup.plain;
+  Walk& walk = walks[plain.which];
+  if (plain.l3 != nullptr) {
+    const Verdict verdict = walk_to_lookup(burst, plain.which);
     if (!verdict.goes_on()) return finish(burst, walk, verdict);  // cannot be: it was read as plain
     walk.keyed = true;
-    walk.swapped = lookup.swapped;
-    walk.hash = table.hash(lookup.key);
+    walk.swapped = plain.swapped;
+    walk.hash = lookup.hash;
   }
-  decide(burst, walk, table, lookup.key, walk.keyed ? hit : FlowHit{});
+  const FlowHit hit =
+      walk.keyed ? table.confirm(lookup.candidate, lookup.key, lookup.hash, plain.swapped) : FlowHit{};
+  decide(burst, walk, table, lookup.key, hit);
 }
 
 // Moves the connection's state on. True: it is over and this packet begins the next one under the same tuple.
