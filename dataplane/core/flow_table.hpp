@@ -34,6 +34,15 @@ struct FlowHit {
   Direction direction = Direction::kOriginal;
 };
 
+// An entry under a worker's eyes, good until its next quiescent(): where a tuple was found, `state` (packed
+// FlowWord) as it was then, 1 for the reply direction.
+template <typename Entry>
+struct FlowFound {
+  Entry* entry = nullptr;
+  uint32_t state = 0;
+  unsigned direction = 0;
+};
+
 // What the slow path knows about a new connection.
 struct FlowInit {
   bool swapped = false;  // this (the original) packet goes FL_FLOW_FROM_HIGH with respect to its key
@@ -89,6 +98,7 @@ template <typename Entry>
 class FlowTable {
  public:
   using Key = typename Entry::Key;
+  using EntryType = Entry;
 
   // Private memory, or the file of config.path adopted or created. A file that is not ours, of another
   // layout, capacity or with a bad checksum is not used: the table starts empty and note() says why. Errors:
@@ -135,15 +145,16 @@ class FlowTable {
   [[nodiscard]] FL_INLINE bool choose_second(uint64_t hash, FlowSlot* candidate) const {
     return choose_in(index_.place(hash).second, hash, candidate);
   }
-  // confirm() for who goes on with the entry itself; null: not this one, ask confirm().
-  [[nodiscard]] FL_INLINE Entry* confirm_entry(FlowSlot candidate, const Key& key, bool swapped,
-                                               uint32_t* state, unsigned* direction) const {
-    Entry* const entry = &entries_[candidate.id()];
-    if (candidate.raw == 0 || candidate.by_reply_tuple() || !has_key(*entry, words_of(key))) [[unlikely]]
-      return nullptr;
-    *state = entry->body.state.load(std::memory_order_relaxed);
-    *direction = FlowWord::is_reply(*state, swapped);
-    return entry;
+  // confirm() for who goes on with the entry itself; false: not this one, ask confirm().
+  [[nodiscard]] FL_INLINE bool confirm_entry(FlowSlot candidate, const Key& key, bool swapped,
+                                             FlowFound<Entry>* found) const {
+    Entry& entry = entries_[candidate.id()];
+    if (candidate.raw == 0 || candidate.by_reply_tuple() || !has_key(entry, words_of(key))) [[unlikely]]
+      return false;
+    found->entry = &entry;
+    found->state = entry.body.state.load(std::memory_order_relaxed);
+    found->direction = FlowWord::is_reply(found->state, swapped);
+    return true;
   }
   [[nodiscard]] FL_INLINE FlowHit confirm(FlowSlot candidate, const Key& key, uint64_t hash,
                                           bool swapped) const {

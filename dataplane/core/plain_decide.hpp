@@ -34,7 +34,7 @@ FL_INLINE void apply_plain(uint8_t* l3, uint32_t l3_length, uint32_t entropy, co
   if (out.ttl_step != 0) [[likely]]
     decrement_plain_ttl<kVersion>(l3);
   if (out.overhead == 0) {
-    std::memcpy(frame, out.header->header, 12);
+    std::memcpy(frame, out.macs, sizeof(out.macs));
     return;
   }
   constexpr uint16_t kEtherType = kVersion == 4 ? FL_ETHERTYPE_IPV4 : FL_ETHERTYPE_IPV6;
@@ -57,21 +57,22 @@ class PlainDecider {
   [[nodiscard]] FL_INLINE bool decide(const Lookup& lookup) {
     const PlainPacket& plain = lookup.plain;
     uint8_t* const l3 = plain.l3;
-    uint32_t state;
-    unsigned direction;
-    auto* const entry = table_.confirm_entry(lookup.candidate, lookup.key, plain.swapped, &state, &direction);
-    if (l3 == nullptr || entry == nullptr) [[unlikely]]
+    FlowFound<typename Table::EntryType> found;
+    if (l3 == nullptr || !table_.confirm_entry(lookup.candidate, lookup.key, plain.swapped, &found))
+        [[unlikely]]
       return false;
-    FlowBody& body = entry->body;
+    FlowBody& body = found.entry->body;
+    const unsigned direction = found.direction;
     const uint64_t word = body.way[direction].load(std::memory_order_acquire);
-    const PlainWay* const out = ways_.find(word);
-    if (ways_.find(body.way[direction ^ 1].load(std::memory_order_acquire)) == nullptr || out == nullptr)
-        [[unlikely]] {
+    const uint64_t back_word = body.way[direction ^ 1].load(std::memory_order_acquire);
+    const PlainWay *out, *back;
+    // The way out last: two templates may share a place.
+    if (!ways_.find(back_word, &back) || !ways_.find(word, &out)) [[unlikely]]
       return false;
-    }
     Packet& packet = packets_[plain.which];
     const uint32_t length = plain.l3_length;
-    uint8_t* const frame = l3 - out->header_length;
+    const uint32_t header_length = out->header_length, overhead = out->overhead;
+    uint8_t* const frame = l3 - header_length;
     const auto grown = packet.data - frame;
     const uint32_t from = body.ingress[direction].load(std::memory_order_acquire);
     if ((from != plain.side && !Side::from_raw(from).accepts(Side::from_raw(plain.side))) ||
@@ -81,9 +82,9 @@ class PlainDecider {
     }
     const auto way = static_cast<Direction>(direction);
     const FlowId id = lookup.candidate.id();
-    if (!FlowWord::is_settled(state, direction) || (plain.tcp_flags & (kTcpSyn | kTcpFin | kTcpRst)) != 0)
-        [[unlikely]] {
-      if (!step(state, id, way, plain.tcp_flags, lookup.key.protocol)) return false;
+    if (!FlowWord::is_settled(found.state, direction) ||
+        (plain.tcp_flags & (kTcpSyn | kTcpFin | kTcpRst)) != 0) [[unlikely]] {
+      if (!step(found.state, id, way, plain.tcp_flags, lookup.key.protocol)) return false;
     }
     if (word >> 48 != static_cast<uint16_t>(now_seconds_)) [[unlikely]]
       body.touch(way, now_seconds_);
@@ -91,24 +92,22 @@ class PlainDecider {
 
     apply_plain<kVersion>(l3, length, static_cast<uint32_t>(lookup.hash), *out, frame);
     packet.data = frame;
-    packet.length = out->header_length + length;
+    packet.length = header_length + length;
     packet.headroom = static_cast<uint16_t>(packet.headroom - grown);
-    packet.offload.checksum_start = static_cast<uint16_t>(packet.offload.checksum_start + out->overhead);
+    packet.offload.checksum_start = static_cast<uint16_t>(packet.offload.checksum_start + overhead);
     packet.next_hop = 0;
     std::memcpy(&packet.tx_port, &out->outcome, sizeof(out->outcome));
-    ++hits_;
-    punted_ += out->ttl_step ^ 1u;
-    encapsulated_ += static_cast<uint32_t>(out->overhead != 0);
-    decapsulated_ += plain.tunnelled;
+    counts_ += out->counts + (uint64_t{plain.tunnelled} << PlainWay::kDecapsulated);
     return true;
   }
 
   void add_counts(CounterBurst& counts) const {
-    counts.add(Counter::flow_hits, hits_);
-    counts.add(Counter::forwarded, hits_ - punted_);
-    counts.add(Counter::punted, punted_);
-    counts.add(Counter::encapsulated, encapsulated_);
-    counts.add(Counter::decapsulated, decapsulated_);
+    const auto count = [this](unsigned shift) { return counts_ >> shift & 0xffff; };
+    counts.add(Counter::flow_hits, count(PlainWay::kHits));
+    counts.add(Counter::forwarded, count(PlainWay::kHits) - count(PlainWay::kPunted));
+    counts.add(Counter::punted, count(PlainWay::kPunted));
+    counts.add(Counter::encapsulated, count(PlainWay::kEncapsulated));
+    counts.add(Counter::decapsulated, count(PlainWay::kDecapsulated));
   }
 
  private:
@@ -125,7 +124,7 @@ class PlainDecider {
   const PlainWays::View ways_;
   Packet* const packets_;
   const uint32_t now_seconds_;
-  uint32_t hits_ = 0, punted_ = 0, encapsulated_ = 0, decapsulated_ = 0;
+  uint64_t counts_ = 0;
 };
 
 }  // namespace fairlead::core

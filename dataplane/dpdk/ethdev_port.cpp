@@ -267,23 +267,26 @@ void EthdevPort::flush(unsigned lane_index, std::span<DropReason> outcome) {
 DropReason EthdevPort::send(unsigned lane_index, core::Packet& packet, uint16_t index, bool& keeps_buffer,
                             std::span<DropReason> outcome) {
   keeps_buffer = true;
-  if (device_can_finish(packet, tx_offloads_) && !opening_.private_pool) {
-    rte_mbuf* mbuf = sync_mbuf(packet);
-    leave_to_device(packet, mbuf);
-    if (rte_eth_tx_prepare(ethdev_, static_cast<uint16_t>(lane_index % tx_queues_), &mbuf, 1) != 1) {
-      return DropReason::MALFORMED_L4;
+  const bool is_ready = !packet.offload.checksum_partial && !SoftwareOffload::must_cut(packet);
+  if (!is_ready) [[unlikely]] {
+    if (device_can_finish(packet, tx_offloads_) && !opening_.private_pool) {
+      rte_mbuf* mbuf = sync_mbuf(packet);
+      leave_to_device(packet, mbuf);
+      if (rte_eth_tx_prepare(ethdev_, static_cast<uint16_t>(lane_index % tx_queues_), &mbuf, 1) != 1) {
+        return DropReason::MALFORMED_L4;
+      }
+      keeps_buffer = false;
+      push(lane_index, mbuf, index, true, outcome);
+      return DropReason::NONE;
     }
-    keeps_buffer = false;
-    push(lane_index, mbuf, index, true, outcome);
-    return DropReason::NONE;
+    if (SoftwareOffload::must_cut(packet)) {
+      return lanes_[lane_index]->software.cut(packet, [&](rte_mbuf* frame) {
+        push(lane_index, frame, index, false, outcome);
+        return outcome[index] == DropReason::NONE;
+      });
+    }
+    if (!core::finish_checksum(packet)) return DropReason::MALFORMED_L4;
   }
-  if (SoftwareOffload::must_cut(packet)) {
-    return lanes_[lane_index]->software.cut(packet, [&](rte_mbuf* frame) {
-      push(lane_index, frame, index, false, outcome);
-      return outcome[index] == DropReason::NONE;
-    });
-  }
-  if (packet.offload.checksum_partial && !core::finish_checksum(packet)) return DropReason::MALFORMED_L4;
   bool is_own;
   rte_mbuf* frame = whole_frame(packet, is_own);
   if (frame == nullptr) return DropReason::NO_BUFFER;

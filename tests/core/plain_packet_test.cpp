@@ -191,5 +191,61 @@ TEST_F(PlainPacketTest, ComesOutAsTheStepsSay) {
   }
 }
 
+// Templates whose numbers are 1,024 apart share a place in a worker's PlainWays: out and back of one flow
+// may.
+TEST_F(PlainPacketTest, TemplatesThatShareAPlace) {
+  start_both("overlay");
+  NodeState state = forwarder_->node_state();
+  state.generation += 1;
+  constexpr EndpointId kFirst = 100, kCount = 1200;
+  for (EndpointId id = kFirst; id < kFirst + kCount; ++id) {
+    Endpoint endpoint = state.endpoints.begin()->second;
+    endpoint.id = id;
+    endpoint.host_interface = "fl" + std::to_string(id);
+    endpoint.host_ifindex = id;
+    endpoint.addresses = {*IpAddress::parse("10.244.1." + std::to_string(id % 250 + 4))};
+    endpoint.addresses[0].bytes[1] = static_cast<uint8_t>(100 + id / 250);
+    state.routes[Prefix::host(endpoint.addresses[0])] = {RouteKind::kEndpoint, id};
+    state.endpoints[id] = endpoint;
+  }
+  const NodeStateDelta change = diff(forwarder_->node_state(), state);
+  ASSERT_TRUE(forwarder_->publish(change).ok());
+  ASSERT_TRUE(walking_->publish(change).ok());
+  const auto mac = [](EndpointId id) {
+    char text[32];
+    std::snprintf(text, sizeof(text), "02:46:4c:%02x:%02x:%02x", id >> 16, id >> 8 & 0xff, id & 0xff);
+    return std::string(text);
+  };
+  Burst plain, walked;
+  for (EndpointId id = kFirst; id + 1024 < kFirst + kCount; ++id) {
+    const EndpointId other = id + 1024;
+    const std::string a = state.endpoints[id].addresses[0].text(),
+                      b = state.endpoints[other].addresses[0].text();
+    plain.count = walked.count = 0;
+    for (int i = 0; i < 8; ++i) {
+      const golden::Bytes bytes =
+          i % 2 == 0 ? frame("eth(" + mac(id) + ">gw) ip4(" + a + ">" + b + " ttl=64) udp(7>9) zeros(20)")
+                     : frame("eth(" + mac(other) + ">gw) ip4(" + b + ">" + a + " ttl=64) udp(9>7) zeros(20)");
+      plain.put(2, bytes, {}, kRoomBefore);
+      walked.put(2, bytes, {}, kRoomBefore);
+    }
+    for (int round = 0; round < 2; ++round) {
+      worker().forward({plain.packets.data(), plain.count}, now_ns_);
+      walking_->worker(0).forward({walked.packets.data(), walked.count}, now_ns_);
+      ASSERT_NO_FATAL_FAILURE(expect_same(plain, walked)) << id;
+      ASSERT_EQ(plain.packets[0].fate, Fate::kForward) << id;
+      for (Burst* burst : {&plain, &walked}) {  // on they go, from the same sender
+        for (unsigned i = 0; i < burst->count; ++i) {
+          const std::string sender = mac(i % 2 == 0 ? id : other);
+          const MacAddress named = *MacAddress::parse(sender);
+          std::copy(named.bytes.begin(), named.bytes.end(), burst->packets[i].data + 6);
+        }
+      }
+    }
+  }
+  EXPECT_EQ(forwarder_->counters().values, walking_->counters().values);
+  EXPECT_GT(count(Counter::flow_hits), 800u);
+}
+
 }  // namespace
 }  // namespace fairlead::core
