@@ -88,7 +88,7 @@ struct Forwarder::Worker::Impl {
   [[nodiscard]] bool read_plain(Burst& burst, PlainPort& port, const Packet& packet, uint8_t which);
   [[nodiscard]] bool read_tunnelled(Burst& burst, PlainPort& port, Lookup<FlowTable4>& outer,
                                     detail::PlainL4& l4);
-  void put_plain4(const FlowTable4& table, Lookup<FlowTable4>& lookup, const __u64 key[2]);
+  void put_plain4(const FlowTable4& table, Lookup<FlowTable4>& lookup, const detail::PlainL4& l4);
   [[nodiscard]] bool read_plain6(uint8_t* l3, uint32_t room, const PlainPacket& from, uint8_t outer_tos,
                                  uint32_t tunnel_port);
   [[nodiscard]] Verdict walk_to_lookup(Burst& burst, size_t which);

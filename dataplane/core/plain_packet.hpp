@@ -121,6 +121,7 @@ struct PlainL4 {
   uint32_t ports = 0;   // source below, destination above, as they stand on the wire
   uint32_t length = 0;  // UDP's own; TCP: of the header
   uint8_t protocol = 0;
+  uint64_t addresses = 0;  // IPv4: source below, destination above
 };
 
 // TCP or UDP, whole? `available`: bytes the L3 length leaves for the header; 14 can be read whatever it says.
@@ -149,9 +150,8 @@ struct PlainL4 {
 
 }  // namespace detail
 
-// Reads the IPv4 packet at `l3` of which the frame has `room` bytes; writes its key's two words, too.
-[[nodiscard]] FL_INLINE bool read_plain4(uint8_t* l3, uint32_t room, PlainPacket* out, __u64 key[2],
-                                         detail::PlainL4* l4) {
+// Reads the IPv4 packet at `l3` of which the frame has `room` bytes.
+[[nodiscard]] FL_INLINE bool read_plain4(uint8_t* l3, uint32_t room, PlainPacket* out, detail::PlainL4* l4) {
   using detail::load;
   if (room < 34) [[unlikely]]
     return false;
@@ -169,7 +169,7 @@ struct PlainL4 {
   }
   out->l3 = l3;
   out->l3_length = length;
-  out->swapped = flow_key4_words(addresses, l4->ports, l4->protocol, key) == FL_FLOW_FROM_HIGH;
+  l4->addresses = addresses;
   return true;
 }
 

@@ -31,30 +31,6 @@ void Forwarder::Worker::Impl::judge(std::span<Packet> packets, uint64_t now_ns, 
   decide_all(burst, *shared.flows.v6, lookups6);
 }
 
-void Forwarder::Worker::Impl::read_headers(Burst& burst) {
-  constexpr size_t kAhead = 4;
-  const std::span<Packet> packets = burst.packets;
-  lookups4.count = lookups6.count = 0;
-  PlainPort* port = nullptr;
-  for (size_t i = 0; i < packets.size(); ++i) {
-    if (i + kAhead < packets.size()) __builtin_prefetch(packets[i + kAhead].data);
-    const PortId id = packets[i].rx_port;
-    if (port == nullptr || port->id != id) [[unlikely]]
-      port = &plain_port(burst.snapshot, id);
-    if (port->takes && read_plain(burst, *port, packets[i], static_cast<uint8_t>(i))) [[likely]]
-      continue;
-    const Verdict verdict = walk_to_lookup(burst, i);
-    Walk& walk = walks[i];
-    if (!verdict.goes_on()) [[unlikely]] {
-      finish(burst, walk, verdict);
-    } else if (walk.p.ip_version == 4) {
-      find_flow(walk, i, *shared.flows.v4, steps::key4_of, lookups4);
-    } else {
-      find_flow(walk, i, *shared.flows.v6, steps::key6_of, lookups6);
-    }
-  }
-}
-
 PlainPort& Forwarder::Worker::Impl::plain_port(const Snapshot& snapshot, PortId id) {
   if (ports_of != snapshot.serial) {
     ports_of = snapshot.serial;
@@ -116,13 +92,12 @@ FL_INLINE bool Forwarder::Worker::Impl::read_plain(Burst& burst, PlainPort& port
            read_plain6(l2 + 14, packet.length - 14, lookup.plain, 0, port.tunnel_port);
   }
   detail::PlainL4 l4;
-  __u64 key[2];
-  if (!read_plain4(l2 + 14, packet.length - 14, &lookup.plain, key, &l4)) [[unlikely]]
+  if (!read_plain4(l2 + 14, packet.length - 14, &lookup.plain, &l4)) [[unlikely]]
     return false;
   if (l4.ports >> 16 == port.tunnel_port && l4.protocol == FL_PROTOCOL_UDP) {
     return !packet.offload.checksum_partial && read_tunnelled(burst, port, lookup, l4);
   }
-  put_plain4(*shared.flows.v4, lookup, key);
+  put_plain4(*shared.flows.v4, lookup, l4);
   return true;
 }
 
@@ -140,17 +115,18 @@ FL_INLINE bool Forwarder::Worker::Impl::read_tunnelled(Burst& burst, PlainPort& 
   if (ethertype == to_be16(FL_ETHERTYPE_IPV6).raw) {
     return read_plain6(l3, room, lookup.plain, outer[1], PlainPort::kNoTunnels);
   }
-  __u64 key[2];
-  if (ethertype != to_be16(FL_ETHERTYPE_IPV4).raw || !read_plain4(l3, room, &lookup.plain, key, &l4) ||
+  if (ethertype != to_be16(FL_ETHERTYPE_IPV4).raw || !read_plain4(l3, room, &lookup.plain, &l4) ||
       decap_tos(outer[1], l3[1]) != l3[1]) [[unlikely]] {
     return false;
   }
-  put_plain4(*shared.flows.v4, lookup, key);
+  put_plain4(*shared.flows.v4, lookup, l4);
   return true;
 }
 
 FL_INLINE void Forwarder::Worker::Impl::put_plain4(const FlowTable4& table, Lookup<FlowTable4>& lookup,
-                                                   const __u64 key[2]) {
+                                                   const detail::PlainL4& l4) {
+  __u64 key[2];
+  lookup.plain.swapped = flow_key4_words(l4.addresses, l4.ports, l4.protocol, key) == FL_FLOW_FROM_HIGH;
   std::memcpy(&lookup.key, key, sizeof(lookup.key));
   flow_key4 in_registers;
   std::memcpy(&in_registers, key, sizeof(in_registers));
@@ -160,8 +136,8 @@ FL_INLINE void Forwarder::Worker::Impl::put_plain4(const FlowTable4& table, Look
 }
 
 // `from`: side, which and tunnelled of the packet.
-bool Forwarder::Worker::Impl::read_plain6(uint8_t* l3, uint32_t room, const PlainPacket& from,
-                                          uint8_t outer_tos, uint32_t tunnel_port) {
+FL_INLINE bool Forwarder::Worker::Impl::read_plain6(uint8_t* l3, uint32_t room, const PlainPacket& from,
+                                                    uint8_t outer_tos, uint32_t tunnel_port) {
   Lookup<FlowTable6>& lookup = lookups6.all[lookups6.count];
   detail::PlainL4 l4;
   lookup.plain = from;
@@ -174,6 +150,30 @@ bool Forwarder::Worker::Impl::read_plain6(uint8_t* l3, uint32_t room, const Plai
     return false;
   ++lookups6.count;
   return true;
+}
+
+void Forwarder::Worker::Impl::read_headers(Burst& burst) {
+  constexpr size_t kAhead = 4;
+  const std::span<Packet> packets = burst.packets;
+  lookups4.count = lookups6.count = 0;
+  PlainPort* port = nullptr;
+  for (size_t i = 0; i < packets.size(); ++i) {
+    if (i + kAhead < packets.size()) __builtin_prefetch(packets[i + kAhead].data);
+    const PortId id = packets[i].rx_port;
+    if (port == nullptr || port->id != id) [[unlikely]]
+      port = &plain_port(burst.snapshot, id);
+    if (port->takes && read_plain(burst, *port, packets[i], static_cast<uint8_t>(i))) [[likely]]
+      continue;
+    const Verdict verdict = walk_to_lookup(burst, i);
+    Walk& walk = walks[i];
+    if (!verdict.goes_on()) [[unlikely]] {
+      finish(burst, walk, verdict);
+    } else if (walk.p.ip_version == 4) {
+      find_flow(walk, i, *shared.flows.v4, steps::key4_of, lookups4);
+    } else {
+      find_flow(walk, i, *shared.flows.v6, steps::key6_of, lookups6);
+    }
+  }
 }
 
 // The two passes of a lookup over the burst. IPv4 has been hashed when it was read, so that its memory
