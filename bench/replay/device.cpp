@@ -1,0 +1,157 @@
+#include "bench/replay/device.hpp"
+
+#include <rte_errno.h>
+#include <rte_mbuf_ptype.h>
+#include <rte_mempool.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <new>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <utility>
+
+namespace fairlead::replay {
+namespace {
+
+constexpr uint32_t kBuffersElsewhere = 2048;  // per queue: in the application's bursts and the pool's caches
+constexpr unsigned kPoolCache = 256;
+constexpr unsigned kDevicesMax = 16;
+
+std::array<Device*, kDevicesMax> devices{};
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25  // Linux 6.1
+#endif
+
+// 16 k buffers of 2.4 KiB in small pages are more than the TLB knows. Where EAL has no huge pages,
+// transparent ones serve; where the kernel has none either, the run is slower, for every contestant.
+void make_pages_huge(rte_mempool*, void*, rte_mempool_memhdr* memory, unsigned) {
+  constexpr uintptr_t kHugePage = 2u << 20;
+  const auto begin = reinterpret_cast<uintptr_t>(memory->addr) & ~(kHugePage - 1);
+  const uintptr_t end = reinterpret_cast<uintptr_t>(memory->addr) + memory->len;
+  for (uintptr_t page = begin; page < end; page += kHugePage) {
+    static_cast<void>(madvise(reinterpret_cast<void*>(page), kHugePage, MADV_COLLAPSE));
+  }
+}
+
+void find_base(rte_mempool*, void* base, rte_mempool_memhdr* memory, unsigned) {
+  auto** lowest = static_cast<const uint8_t**>(base);
+  const auto* address = static_cast<const uint8_t*>(memory->addr);
+  if (*lowest == nullptr || address < *lowest) *lowest = address;
+}
+
+// Behind the headers every frame is zero; nobody writes there afterwards.
+void clear_buffer(rte_mempool* pool, void*, void* object, unsigned) {
+  std::memset(static_cast<uint8_t*>(object) + sizeof(rte_mbuf), 0, pool->elt_size - sizeof(rte_mbuf));
+}
+
+uint32_t packet_type(const Profile& profile) {
+  const bool ipv6 = !is_tunnel(profile.frames) && is_inner_ipv6(profile.frames);
+  return RTE_PTYPE_L2_ETHER | (ipv6 ? RTE_PTYPE_L3_IPV6 : RTE_PTYPE_L3_IPV4) | RTE_PTYPE_L4_UDP;
+}
+
+}  // namespace
+
+Device::Device(std::string name, Profile profile) : name_(std::move(name)), profile_(std::move(profile)) {
+  const auto free = std::find(devices.begin(), devices.end(), nullptr);
+  if (free != devices.end()) *free = this;
+  mac_ = {{0x02, 0, 0, 0, 0xf1, static_cast<uint8_t>(free - devices.begin())}};
+}
+
+Device::~Device() {
+  std::replace(devices.begin(), devices.end(), this, static_cast<Device*>(nullptr));
+  if (page_ != nullptr) munmap(page_, sizeof(Page));
+}
+
+std::string Device::open() {
+  int file = -1;
+  if (!profile_.page.empty()) {
+    file = ::open(profile_.page.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (file < 0 || ftruncate(file, sizeof(Page)) != 0) {
+      const std::string why = std::strerror(errno);
+      if (file >= 0) close(file);
+      return "page " + profile_.page + ": " + why;
+    }
+  }
+  void* memory = mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE,
+                      file >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS, file, 0);
+  if (file >= 0) close(file);
+  if (memory == MAP_FAILED) return std::string("no memory for the counters: ") + std::strerror(errno);
+  page_ = new (memory) Page;
+  return {};
+}
+
+void Device::make_shapes() {
+  Mac mac;
+  std::copy(std::begin(mac_.addr_bytes), std::end(mac_.addr_bytes), mac.begin());
+  if (!profile_.imix) {
+    shapes_.push_back(make_shape(profile_, profile_.size, mac));
+    return;
+  }
+  for (const uint16_t size : kImix) shapes_.push_back(make_shape(profile_, size, mac));
+}
+
+std::string Device::make_buffers(unsigned queues) {
+  const unsigned count = (profile_.pool + kBuffersElsewhere) * queues;
+  pool_ = rte_pktmbuf_pool_create(("replay_" + name_).c_str(), count, kPoolCache, 0,
+                                  RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+  if (pool_ == nullptr) {
+    return "no memory for " + std::to_string(count) + " buffers: " + rte_strerror(rte_errno);
+  }
+  rte_mempool_mem_iter(pool_, make_pages_huge, nullptr);
+  rte_mempool_mem_iter(pool_, find_base, static_cast<void*>(&pool_base_));
+  rte_mempool_obj_iter(pool_, clear_buffer, nullptr);
+  return {};
+}
+
+std::string Device::start(uint16_t port, unsigned rx_queues, unsigned tx_queues, bool checksums_verified) {
+  expected_length_ = replay::expected_length(profile_);
+  for (unsigned i = 0; i < tx_queues; ++i) {
+    tx_.at(i) = {.device = this, .home = this, .index = static_cast<uint16_t>(i)};
+  }
+  if (profile_.frames != Form::kNone && flows_ == nullptr) {
+    flows_ = std::make_unique<FlowList>(profile_);
+    make_shapes();
+    if (std::string wrong = make_buffers(profile_.queues); !wrong.empty()) return wrong;
+  }
+  for (unsigned i = 0; i < rx_queues; ++i) {
+    RxQueue& queue = rx_.at(i);
+    queue = {.device = this, .index = static_cast<uint16_t>(i)};
+    if (flows_ == nullptr) continue;
+    const std::span<const FlowRecord> records = flows_->of_queue(i, rx_queues);
+    queue.records = records.data();
+    queue.count = static_cast<uint32_t>(records.size());
+    if (profile_.imix) queue.count -= queue.count % kImix.size();
+    if (queue.count == 0) return "fewer flows than one round of IMIX";
+    if (profile_.burst != 0) queue.burst = profile_.burst;
+    const uint64_t rearm =
+        RTE_PKTMBUF_HEADROOM | uint64_t{1} << 16 | uint64_t{1} << 32 | uint64_t{port} << 48;
+    const uint64_t flags = checksums_verified ? RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD : 0;
+    queue.rearm = _mm_set_epi64x(static_cast<int64_t>(flags), static_cast<int64_t>(rearm));
+    for (size_t place = 0; place < shapes_.size(); ++place) {
+      const auto length = static_cast<int>(shapes_[place].length);
+      queue.fields[place] = _mm_set_epi32(0, length, length, static_cast<int>(packet_type(profile_)));
+    }
+  }
+  page_->started.store(1, std::memory_order_release);
+  return {};
+}
+
+Lane* Device::make_lane() {
+  const unsigned thread = rte_lcore_id();
+  if (thread >= lanes_.size() || pool_ == nullptr) return nullptr;
+  lanes_[thread] = std::make_unique<Lane>(pool_, pool_base_, profile_.pool, profile_.seed + thread);
+  return lanes_[thread].get();
+}
+
+Device* Device::of_pool(const rte_mempool* pool) {
+  for (Device* device : devices) {
+    if (device != nullptr && device->pool() == pool) return device;
+  }
+  return nullptr;
+}
+
+}  // namespace fairlead::replay
