@@ -1,6 +1,7 @@
 #include "bench/replay/device.hpp"
 
 #include <rte_errno.h>
+#include <rte_mbuf_pool_ops.h>
 #include <rte_mbuf_ptype.h>
 #include <rte_mempool.h>
 
@@ -18,6 +19,7 @@ namespace {
 
 constexpr uint32_t kBuffersElsewhere = 2048;  // per queue: in the application's bursts and the pool's caches
 constexpr unsigned kPoolCache = 256;
+constexpr size_t kHugePage = 2u << 20;
 constexpr unsigned kDevicesMax = 16;
 
 std::array<Device*, kDevicesMax> devices{};
@@ -25,23 +27,6 @@ std::array<Device*, kDevicesMax> devices{};
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25  // Linux 6.1
 #endif
-
-// 16 k buffers of 2.4 KiB in small pages are more than the TLB knows. Where EAL has no huge pages,
-// transparent ones serve; where the kernel has none either, the run is slower, for every contestant.
-void make_pages_huge(rte_mempool*, void*, rte_mempool_memhdr* memory, unsigned) {
-  constexpr uintptr_t kHugePage = 2u << 20;
-  const auto begin = reinterpret_cast<uintptr_t>(memory->addr) & ~(kHugePage - 1);
-  const uintptr_t end = reinterpret_cast<uintptr_t>(memory->addr) + memory->len;
-  for (uintptr_t page = begin; page < end; page += kHugePage) {
-    static_cast<void>(madvise(reinterpret_cast<void*>(page), kHugePage, MADV_COLLAPSE));
-  }
-}
-
-void find_base(rte_mempool*, void* base, rte_mempool_memhdr* memory, unsigned) {
-  auto** lowest = static_cast<const uint8_t**>(base);
-  const auto* address = static_cast<const uint8_t*>(memory->addr);
-  if (*lowest == nullptr || address < *lowest) *lowest = address;
-}
 
 // Behind the headers every frame is zero; nobody writes there afterwards.
 void clear_buffer(rte_mempool* pool, void*, void* object, unsigned) {
@@ -94,15 +79,37 @@ void Device::make_shapes() {
   for (const uint16_t size : kImix) shapes_.push_back(make_shape(profile_, size, mac));
 }
 
+// The buffers are not EAL's memory. Without huge pages that comes in pages of 4 KiB, of which 16 k buffers
+// need more than the TLB knows; and, as no buffer may cross from one to the next, every buffer begins a page:
+// all of them share a few sets of each cache. Ours lie one behind the other and ask for transparent huge
+// pages, whatever EAL has.
 std::string Device::make_buffers(unsigned queues) {
   const unsigned count = (profile_.pool + kBuffersElsewhere) * queues;
-  pool_ = rte_pktmbuf_pool_create(("replay_" + name_).c_str(), count, kPoolCache, 0,
-                                  RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-  if (pool_ == nullptr) {
+  const auto failed = [&] {
     return "no memory for " + std::to_string(count) + " buffers: " + rte_strerror(rte_errno);
+  };
+  constexpr unsigned kElementSize = sizeof(rte_mbuf) + RTE_MBUF_DEFAULT_BUF_SIZE;
+  pool_ =
+      rte_mempool_create_empty(("replay_" + name_).c_str(), count, kElementSize, kPoolCache,
+                               sizeof(rte_pktmbuf_pool_private), SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+  if (pool_ == nullptr) return failed();
+  if (rte_mempool_set_ops_byname(pool_, rte_mbuf_best_mempool_ops(), nullptr) != 0) return failed();
+  rte_pktmbuf_pool_init(pool_, nullptr);
+  rte_mempool_objsz object;
+  const size_t bytes = size_t{count} * rte_mempool_calc_obj_size(kElementSize, 0, &object) + kHugePage;
+  buffers_ = MappedRegion::reserve(bytes + kHugePage);
+  pool_base_ = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(buffers_.data()) + kHugePage - 1) /
+                                          kHugePage * kHugePage);
+  // An application that has locked its memory for the future (testpmd) got small pages already.
+  static_cast<void>(madvise(pool_base_, bytes / kHugePage * kHugePage, MADV_COLLAPSE));
+  const int populated = rte_mempool_populate_virt(pool_, reinterpret_cast<char*>(pool_base_), bytes,
+                                                  kHugePage, nullptr, nullptr);
+  if (populated < static_cast<int>(count)) {
+    rte_errno = populated < 0 ? -populated : ENOMEM;
+    rte_errno = populated < 0 ? -populated : ENOMEM;
+    return failed();
   }
-  rte_mempool_mem_iter(pool_, make_pages_huge, nullptr);
-  rte_mempool_mem_iter(pool_, find_base, static_cast<void*>(&pool_base_));
+  rte_mempool_obj_iter(pool_, rte_pktmbuf_init, nullptr);
   rte_mempool_obj_iter(pool_, clear_buffer, nullptr);
   return {};
 }

@@ -94,7 +94,8 @@ class Device {
   std::unique_ptr<FlowList> flows_;
   std::vector<FrameShape> shapes_;  // one, or one per place of IMIX
   rte_mempool* pool_ = nullptr;
-  const uint8_t* pool_base_ = nullptr;
+  MappedRegion buffers_;  // of the pool
+  uint8_t* pool_base_ = nullptr;
   uint32_t expected_length_ = 0;
   Totals before_;
   std::array<std::unique_ptr<Lane>, RTE_MAX_LCORE> lanes_{};
