@@ -105,7 +105,7 @@ void set_default_addresses(Profile& profile) {
   const auto as_default = [](Hosts& hosts, const char* text) {
     if (hosts.base == ip_address{}) static_cast<void>(read_hosts(text, hosts));
   };
-  as_default(profile.sources, ipv6 ? "fd00:10:244:1::1+100" : "10.244.1.1+100");
+  as_default(profile.sources, ipv6 ? "fd00:10:244:1::101+100" : "10.244.1.1+100");
   as_default(profile.destinations, ipv6 ? "fd00:10:244:2::1+200" : "10.244.2.1+200");
   if (profile.tunnel_source == be32{}) profile.tunnel_source = to_be32(0xc0000202);            // 192.0.2.2
   if (profile.tunnel_destination == be32{}) profile.tunnel_destination = to_be32(0xc0000201);  // 192.0.2.1

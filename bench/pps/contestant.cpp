@@ -1,0 +1,199 @@
+#include "bench/pps/contestant.hpp"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <poll.h>
+#include <sstream>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <utility>
+
+namespace fairlead::bench {
+namespace {
+
+constexpr int kStartSeconds = 90;
+constexpr int kAnswerSeconds = 60;
+
+std::string end_of_file(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  const std::string all = text.str();
+  constexpr size_t kEnd = 600;
+  return all.size() <= kEnd ? all : all.substr(all.size() - kEnd);
+}
+
+char state_of(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  const size_t after_name = text.rfind(')');
+  return after_name == std::string::npos || after_name + 2 >= text.size() ? 'X' : text[after_name + 2];
+}
+
+}  // namespace
+
+Error Contestant::failed(const std::string& what) const {
+  return {"FL6101", command_.name + ": " + what + "\n" + end_of_file(command_.log),
+          "the whole output: " + command_.log};
+}
+
+Result<void> Contestant::launch() {
+  std::array<int, 2> in{}, out{};
+  if (pipe2(in.data(), O_CLOEXEC) != 0 || pipe2(out.data(), O_CLOEXEC) != 0)
+    return failed(std::strerror(errno));
+  std::vector<char*> words;
+  for (std::string& word : command_.words) words.push_back(word.data());
+  words.push_back(nullptr);
+  const int log = ::open(command_.log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  pid_ = fork();
+  if (pid_ == 0) {
+    dup2(in[0], STDIN_FILENO);
+    dup2(command_.answers ? out[1] : log, STDOUT_FILENO);
+    dup2(log, STDERR_FILENO);
+    execvp(words[0], words.data());
+    _exit(127);
+  }
+  close(in[0]), close(out[1]), close(log);
+  to_ = in[1];
+  from_ = out[0];
+  return pid_ > 0 ? Result<void>{} : failed(std::strerror(errno));
+}
+
+Result<void> Contestant::await_pages() {
+  for (const std::string& path : command_.pages) {
+    replay::Page* page = nullptr;
+    for (int tries = 0; page == nullptr || page->started.load(std::memory_order_acquire) == 0; ++tries) {
+      if (!is_alive()) return failed("it ended at once");
+      if (tries == kStartSeconds * 100) return failed("its devices did not start");
+      usleep(10'000);
+      struct stat status {};
+      if (page != nullptr || stat(path.c_str(), &status) != 0 ||
+          status.st_size < static_cast<off_t>(sizeof(replay::Page))) {
+        continue;
+      }
+      const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+      void* memory = mmap(nullptr, sizeof(replay::Page), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+      close(file);
+      if (memory == MAP_FAILED) return failed(std::strerror(errno));
+      page = static_cast<replay::Page*>(memory);
+      pages_.push_back(page);
+    }
+  }
+  return {};
+}
+
+Result<Contestant> Contestant::start(Command command) {
+  for (const std::string& page : command.pages) unlink(page.c_str());
+  Contestant made(std::move(command));
+  if (auto launched = made.launch(); !launched) return launched.error();
+  if (auto ready = made.await_pages(); !ready) return ready.error();
+  return made;
+}
+
+Contestant::Contestant(Contestant&& other) noexcept
+    : command_(std::move(other.command_)),
+      pid_(std::exchange(other.pid_, -1)),
+      to_(std::exchange(other.to_, -1)),
+      from_(std::exchange(other.from_, -1)),
+      pages_(std::move(other.pages_)) {
+  other.pages_.clear();
+}
+
+Contestant::~Contestant() {
+  for (replay::Page* page : pages_) munmap(page, sizeof(replay::Page));
+  if (to_ >= 0) close(to_);
+  if (from_ >= 0) close(from_);
+  if (pid_ <= 0) return;
+  kill(pid_, SIGKILL);
+  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+bool Contestant::is_alive() const {
+  const char state = state_of(pid_);
+  return state != 'X' && state != 'Z';
+}
+
+void Contestant::resume() {
+  kill(pid_, SIGCONT);
+}
+
+void Contestant::pause() {
+  kill(pid_, SIGSTOP);
+  while (is_alive() && state_of(pid_) != 'T') usleep(200);
+}
+
+replay::Totals Contestant::totals() const {
+  replay::Totals sum;
+  for (const replay::Page* page : pages_) {
+    const replay::Totals one = replay::totals(*page);
+    sum.rx_packets += one.rx_packets, sum.rx_bytes += one.rx_bytes, sum.starved += one.starved;
+    sum.tx_packets += one.tx_packets, sum.tx_bytes += one.tx_bytes, sum.verified += one.verified;
+    sum.foreign += one.foreign;
+    for (size_t i = 0; i < sum.wrong_by.size(); ++i) sum.wrong_by.at(i) += one.wrong_by.at(i);
+  }
+  return sum;
+}
+
+uint64_t Contestant::switches() const {
+  uint64_t sum = 0;
+  std::error_code ended;
+  for (const auto& task :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(pid_) + "/task", ended)) {
+    std::ifstream status(task.path() / "status");
+    std::string line, cpus;
+    uint64_t involuntary = 0;
+    while (std::getline(status, line)) {
+      std::istringstream words(line);
+      std::string key;
+      words >> key;
+      if (key == "Cpus_allowed_list:") words >> cpus;
+      if (key == "nonvoluntary_ctxt_switches:") words >> involuntary;
+    }
+    for (unsigned cpu = command_.first_cpu; cpu < command_.first_cpu + command_.cpus; ++cpu) {
+      if (cpus == std::to_string(cpu)) sum += involuntary;
+    }
+  }
+  return sum;
+}
+
+std::string Contestant::ask(const std::string& question) {
+  const std::string line = question + "\n";
+  if (write(to_, line.data(), line.size()) != static_cast<ssize_t>(line.size())) return {};
+  std::string answer;
+  pollfd input{from_, POLLIN, 0};
+  char byte = 0;
+  while (poll(&input, 1, kAnswerSeconds * 1000) > 0 && read(from_, &byte, 1) == 1 && byte != '\n')
+    answer += byte;
+  return answer;
+}
+
+void Contestant::hold(bool held) {
+  for (replay::Page* page : pages_) page->paused.store(held ? 1 : 0, std::memory_order_relaxed);
+}
+
+std::string Contestant::first_wrong() const {
+  for (const replay::Page* page : pages_) {
+    if (page->first_wrong == 0) continue;
+    std::string text = std::string(replay::text(static_cast<replay::Wrong>(page->first_wrong))) + ", " +
+                       std::to_string(page->sample_length) + " bytes:";
+    constexpr const char* kDigits = "0123456789abcdef";
+    for (size_t i = 0; i < page->sample.size() && i < page->sample_length; ++i) {
+      if (i % 4 == 0) text += ' ';
+      text += kDigits[page->sample.at(i) >> 4];
+      text += kDigits[page->sample.at(i) & 15];
+    }
+    return text;
+  }
+  return {};
+}
+
+}  // namespace fairlead::bench

@@ -1,0 +1,59 @@
+#pragma once
+
+#include "bench/replay/page.hpp"
+#include "dataplane/base/result.hpp"
+
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+namespace fairlead::bench {
+
+// A process that forwards between replay ports: ours, testpmd, l3fwd. It runs only during its slices and is
+// stopped (SIGSTOP) otherwise, so that several can share a core and be measured in turn.
+//
+// What it did is read from the pages of its devices; the process itself is not asked while it is measured.
+class Contestant {
+ public:
+  struct Command {
+    std::string name;                  // for people
+    std::vector<std::string> words;    // what to run
+    std::vector<std::string> pages;    // one per device
+    unsigned first_cpu = 0, cpus = 1;  // where its packet threads are
+    std::string log;                   // what it prints on standard error (peers: also output)
+    bool answers = false;              // understands the questions of serve()
+  };
+
+  // Starts the process and waits until all its devices run. Errors: FL6101 with the end of what it said.
+  [[nodiscard]] static Result<Contestant> start(Command command);
+  Contestant(Contestant&& other) noexcept;
+  Contestant& operator=(Contestant&& other) = delete;
+  ~Contestant();
+
+  void resume();
+  void pause();
+  // All its devices together.
+  [[nodiscard]] replay::Totals totals() const;
+  // Involuntary context switches of the threads on the measured CPUs so far.
+  [[nodiscard]] uint64_t switches() const;
+  // The answer to a question of serve(). Only while resumed.
+  [[nodiscard]] std::string ask(const std::string& question);
+  // Nothing is handed out while held, though the process runs.
+  void hold(bool held);
+  [[nodiscard]] std::string first_wrong() const;  // empty: nothing was
+  [[nodiscard]] const std::string& name() const { return command_.name; }
+  [[nodiscard]] bool is_alive() const;
+
+ private:
+  explicit Contestant(Command command) : command_(std::move(command)) {}
+  Result<void> launch();
+  Result<void> await_pages();
+  Error failed(const std::string& what) const;
+
+  Command command_;
+  pid_t pid_ = -1;
+  int to_ = -1, from_ = -1;
+  std::vector<replay::Page*> pages_;
+};
+
+}  // namespace fairlead::bench
