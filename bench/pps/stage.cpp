@@ -13,11 +13,6 @@ namespace {
 constexpr const char* kControlCpu = "1";
 constexpr const char* kMeasuredCpu = "0";
 
-std::filesystem::path own_program() {
-  std::error_code ignored;
-  return std::filesystem::read_symlink("/proc/self/exe", ignored);
-}
-
 std::vector<std::string> eal_words(const std::string& program, const std::string& plugin,
                                    const std::string& prefix) {
   return {program,
@@ -38,20 +33,22 @@ std::vector<std::string> eal_words(const std::string& program, const std::string
 
 }  // namespace
 
-Result<Stage> Stage::open() {
-  const std::filesystem::path plugin = own_program().parent_path().parent_path() / "lib/librte_net_replay.so";
+Result<Stage> Stage::open(const std::string& program) {
+  const std::filesystem::path plugin =
+      std::filesystem::path(program).parent_path().parent_path() / "lib/librte_net_replay.so";
   std::string folder = "/run/fairlead-bench.XXXXXX";
   if (mkdtemp(folder.data()) == nullptr) {
     return Error{"FL6104", folder + " cannot be made: " + std::strerror(errno), "run it as root"};
   }
-  Stage stage(folder);
+  Stage stage(program, folder);
   std::error_code error;
   std::filesystem::copy_file(plugin, stage.plugin(), error);
   if (error) return Error{"FL6104", plugin.string() + ": " + error.message(), "build the target net_replay"};
   return stage;
 }
 
-Stage::Stage(Stage&& other) noexcept : folder_(std::exchange(other.folder_, "")), turn_(other.turn_) {}
+Stage::Stage(Stage&& other) noexcept
+    : program_(std::move(other.program_)), folder_(std::exchange(other.folder_, "")), turn_(other.turn_) {}
 
 Stage::~Stage() {
   std::error_code ignored;
@@ -66,7 +63,7 @@ Contestant::Command Stage::ours(const Load& load, const std::string& break_what)
   command.log = file("log");
   command.cpus = load.workers;
   command.answers = true;
-  command.words = {own_program(),
+  command.words = {program_,
                    "--serve",
                    std::string(load.path->name),
                    "--plugin",

@@ -12,8 +12,9 @@ namespace fairlead::bench {
 // directories, as /tmp is), the pages, what contestants print. Gone at the end.
 class Stage {
  public:
-  // Errors: FL6104 no plug-in beside this program, or /run cannot be written.
-  [[nodiscard]] static Result<Stage> open();
+  // `program` is fairlead-bench-pps, beside whose folder lib/ has the plug-in. Errors: FL6104 there is none,
+  // or /run cannot be written.
+  [[nodiscard]] static Result<Stage> open(const std::string& program);
   Stage(Stage&& other) noexcept;
   Stage& operator=(Stage&& other) = delete;
   ~Stage();
@@ -27,10 +28,11 @@ class Stage {
   [[nodiscard]] Contestant::Command l3fwd(const std::string& program, const Load& load);
 
  private:
-  explicit Stage(std::string folder) : folder_(std::move(folder)) {}
+  Stage(std::string program, std::string folder) : program_(std::move(program)), folder_(std::move(folder)) {}
   [[nodiscard]] std::string file(const std::string& suffix) const {
     return folder_ + "/" + std::to_string(turn_) + "." + suffix;
   }
+  std::string program_;
   std::string folder_;
   unsigned turn_ = 0;
 };

@@ -11,7 +11,6 @@
 namespace {
 
 using fairlead::replay::Device;
-using fairlead::replay::Form;
 using fairlead::replay::Page;
 using fairlead::replay::Profile;
 using fairlead::replay::Totals;

@@ -1,0 +1,117 @@
+#include "bench/pps/contestant.hpp"
+#include "bench/pps/rounds.hpp"
+#include "bench/pps/stage.hpp"
+
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+
+// The port in real processes: the distribution's testpmd and our own program load the same plug-in.
+
+namespace fairlead::bench {
+namespace {
+
+constexpr uint64_t kSomeFrames = 200'000;
+
+class ReplayPort : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (FL_SANITIZED != 0) GTEST_SKIP() << "testpmd is not built with the sanitizer that the plug-in needs";
+    if (geteuid() != 0) GTEST_SKIP() << "DPDK's programs need root";
+  }
+
+  // The contestant has run until `kSomeFrames` were sent, or wrong ones were found.
+  static void run(Contestant& contestant) {
+    for (int tries = 0; tries < 3000 && contestant.is_alive(); ++tries) {
+      const replay::Totals now = contestant.totals();
+      if (now.tx_packets > kSomeFrames || now.wrong() != 0) break;
+      usleep(10'000);
+    }
+    contestant.pause();
+  }
+
+  static Load load(const char* path) {
+    Load made;
+    made.path = find_path(path);
+    made.flows = 4096;
+    return made;
+  }
+};
+
+TEST_F(ReplayPort, LoadsIntoTestpmdAndForwards) {
+  auto stage = Stage::open(FL_BENCH_PPS);
+  ASSERT_TRUE(stage.ok()) << stage.error().text();
+  for (const char* mode : {"io", "macswap", "csum"}) {
+    auto contestant = Contestant::start(stage->testpmd(mode, load("floor")));
+    ASSERT_TRUE(contestant.ok()) << contestant.error().text();
+    run(*contestant);
+    const replay::Totals totals = contestant->totals();
+    EXPECT_GT(totals.tx_packets, kSomeFrames) << mode;
+    EXPECT_GT(totals.verified, kSomeFrames / 1000) << mode;
+    EXPECT_EQ(totals.wrong(), 0u) << mode << ": " << contestant->first_wrong();
+    EXPECT_EQ(totals.tx_bytes, totals.tx_packets * 60) << mode;
+  }
+}
+
+TEST_F(ReplayPort, OurForwarderSendsWhatEveryPathShould) {
+  auto stage = Stage::open(FL_BENCH_PPS);
+  ASSERT_TRUE(stage.ok()) << stage.error().text();
+  for (const Path& path : paths()) {
+    auto contestant = Contestant::start(stage->ours(load(path.name.data())));
+    ASSERT_TRUE(contestant.ok()) << contestant.error().text();
+    run(*contestant);
+    const replay::Totals totals = contestant->totals();
+    EXPECT_GT(totals.tx_packets, kSomeFrames) << path.name;
+    EXPECT_GT(totals.verified, kSomeFrames / 1000) << path.name;
+    EXPECT_EQ(totals.wrong(), 0u) << path.name << ": " << contestant->first_wrong();
+  }
+}
+
+TEST_F(ReplayPort, ImixAndLargeFramesGoThrough) {
+  auto stage = Stage::open(FL_BENCH_PPS);
+  ASSERT_TRUE(stage.ok()) << stage.error().text();
+  for (const char* size : {"1518", "imix"}) {
+    Load sized = load("encap4");
+    sized.size = size;
+    auto contestant = Contestant::start(stage->ours(sized));
+    ASSERT_TRUE(contestant.ok()) << contestant.error().text();
+    run(*contestant);
+    EXPECT_GT(contestant->totals().tx_packets, kSomeFrames) << size;
+    EXPECT_EQ(contestant->totals().wrong(), 0u) << size << ": " << contestant->first_wrong();
+  }
+}
+
+TEST_F(ReplayPort, WrongFramesMakeASliceFail) {
+  auto stage = Stage::open(FL_BENCH_PPS);
+  ASSERT_TRUE(stage.ok()) << stage.error().text();
+  const std::pair<const char*, replay::Wrong> breaks[] = {{"ttl", replay::Wrong::kIpChecksum},
+                                                          {"payload", replay::Wrong::kL4Checksum},
+                                                          {"length", replay::Wrong::kLength}};
+  for (const auto& [what, kind] : breaks) {
+    auto contestant = Contestant::start(stage->ours(load("floor"), what));
+    ASSERT_TRUE(contestant.ok()) << contestant.error().text();
+    contestant->pause();
+    const auto slice = run_slice(*contestant, {.slice_ms = 200});
+    ASSERT_FALSE(slice.ok()) << what;
+    EXPECT_EQ(slice.error().code, "FL6102");
+    EXPECT_NE(contestant->totals().wrong_by.at(static_cast<size_t>(kind)), 0u) << what;
+  }
+}
+
+// The plug-in in a program that tunnels where it should not, or forgets to: another form than expected.
+TEST_F(ReplayPort, AnotherFormIsNoticed) {
+  auto stage = Stage::open(FL_BENCH_PPS);
+  ASSERT_TRUE(stage.ok()) << stage.error().text();
+  Contestant::Command command = stage->testpmd("io", load("floor"));
+  for (std::string& word : command.words) {
+    const size_t at = word.find("expect=ip4");
+    if (at != std::string::npos) word.replace(at, 10, "expect=vxlan4");
+  }
+  auto contestant = Contestant::start(std::move(command));
+  ASSERT_TRUE(contestant.ok()) << contestant.error().text();
+  run(*contestant);
+  EXPECT_NE(contestant->totals().wrong(), 0u);
+}
+
+}  // namespace
+}  // namespace fairlead::bench
