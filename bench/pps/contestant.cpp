@@ -176,6 +176,18 @@ std::string Contestant::ask(const std::string& question) {
   return answer;
 }
 
+Result<Contestant::FlowCounts> Contestant::flow_counts() {
+  resume();
+  const std::string answer = ask("counters");
+  pause();
+  FlowCounts counts;
+  std::istringstream words(answer);
+  std::string hits, misses;
+  words >> hits >> counts.hits >> misses >> counts.misses;
+  if (hits != "hits" || misses != "misses") return failed("it does not answer: \"" + answer + "\"");
+  return counts;
+}
+
 void Contestant::hold(bool held) {
   for (replay::Page* page : pages_) page->paused.store(held ? 1 : 0, std::memory_order_relaxed);
 }

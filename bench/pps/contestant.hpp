@@ -38,6 +38,12 @@ class Contestant {
   [[nodiscard]] uint64_t switches() const;
   // The answer to a question of serve(). Only while resumed.
   [[nodiscard]] std::string ask(const std::string& question);
+  // Packets that found their flow and that did not, by the forwarder's own counters; the contestant is paused
+  // before and after. Errors: FL6101 it does not answer.
+  struct FlowCounts {
+    uint64_t hits = 0, misses = 0;
+  };
+  [[nodiscard]] Result<FlowCounts> flow_counts();
   // Nothing is handed out while held, though the process runs.
   void hold(bool held);
   [[nodiscard]] std::string first_wrong() const;  // empty: nothing was

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <deque>
 #include <filesystem>
+#include <map>
 #include <random>
 #include <sched.h>
 #include <unistd.h>
@@ -44,6 +45,18 @@ double aim_of(const Load& load) {
   return 0;
 }
 
+// A figure about hits that were misses, or new flows that were known, would be another figure.
+Result<void> check_flows(const Contestant& contestant, const Contestant::FlowCounts& before,
+                         const Contestant::FlowCounts& after, bool is_new) {
+  const uint64_t hits = after.hits - before.hits, misses = after.misses - before.misses;
+  constexpr uint64_t kOneOf = 1000;
+  if ((is_new ? hits : misses) <= (hits + misses) / kOneOf) return {};
+  return Error{"FL6105",
+               contestant.name() + ": " + std::to_string(hits) + " packets found their flow and " +
+                   std::to_string(misses) + " did not",
+               is_new ? "every packet should have begun a flow" : "every packet should have found its flow"};
+}
+
 // One run: a stage, contestants that are measured together, a report.
 class Run {
  public:
@@ -52,7 +65,10 @@ class Run {
   // Starts the contestant and lets it see every flow. Returns its number.
   Result<size_t> ours(const Load& load) {
     auto started = enter(stage_.ours(load), load);
-    if (started) loads_.back() = load;
+    if (!started) return started;
+    auto counts = contestants_.back().flow_counts();
+    if (!counts) return counts.error();
+    before_[*started] = *counts;
     return started;
   }
   Result<size_t> peer(Contestant::Command command, const Load& load) {
@@ -65,6 +81,11 @@ class Run {
     auto measured = measure(all, rounds_);
     if (!measured) return measured.error();
     measured_ = std::move(*measured);
+    for (const auto& [which, before] : before_) {
+      auto after = contestants_.at(which).flow_counts();
+      if (!after) return after.error();
+      if (auto right = check_flows(contestants_.at(which), before, *after, false); !right) return right;
+    }
     return {};
   }
   [[nodiscard]] const Measured& measured() const { return measured_; }
@@ -144,6 +165,7 @@ class Run {
   Rounds rounds_;
   std::deque<Contestant> contestants_;
   std::deque<Load> loads_;
+  std::map<size_t, Contestant::FlowCounts> before_;  // of ours
   Measured measured_;
 };
 
@@ -217,26 +239,39 @@ Result<void> new_flows(Stage& stage, Report& report, const Rounds& rounds, uint3
   auto started = Contestant::start(stage.ours(load));
   if (!started) return started.error();
   Contestant contestant = std::move(*started);
-  const auto empty = [&] {
+  const auto empty = [&]() -> bool {
     contestant.resume();
     contestant.hold(true);
-    static_cast<void>(contestant.ask("flush"));
+    const bool done = contestant.ask("flush") == "flushed";
     contestant.pause();
     contestant.hold(false);
+    return done;
   };
   while (contestant.is_alive() && contestant.totals().rx_packets < 2 * uint64_t{kFlows}) usleep(10'000);
   std::vector<double> cycles;
   uint64_t since_empty = kFlows;
+  Contestant::FlowCounts before_all;
   for (unsigned tries = 0; cycles.size() < rounds.count && tries < 3 * rounds.count; ++tries) {
     if (since_empty > kFlows / 2) {
-      empty();
+      if (!empty()) return Error{"FL6101", contestant.name() + ": it does not answer", ""};
       since_empty = 0;
+    }
+    if (tries == 0) {
+      auto counts = contestant.flow_counts();
+      if (!counts) return counts.error();
+      before_all = *counts;
     }
     const uint64_t before = contestant.totals().rx_packets;
     auto slice = run_slice(contestant, rounds);
     if (!slice) return slice.error();
     since_empty += contestant.totals().rx_packets - before;
     if (!slice->disturbed) cycles.push_back(slice->cycles_per_packet);
+  }
+  auto after_all = contestant.flow_counts();
+  if (!after_all) return after_all.error();
+  if (auto right = check_flows(contestant, before_all, *after_all, true); !right) return right;
+  if (cycles.size() < rounds.count) {
+    return Error{"FL6103", "most slices of new flows were disturbed", "run it when the machine is quiet"};
   }
   report.add({.id = "pps." + id + ".cycles",
               .title = "new UDP flow, VXLAN, whole path",
@@ -253,6 +288,7 @@ Result<double> resident_bytes(Stage& stage, uint32_t flows) {
   if (!started) return started.error();
   while (started->is_alive() && started->totals().rx_packets < 2 * uint64_t{flows}) usleep(10'000);
   const double bytes = std::strtod(started->ask("rss").c_str(), nullptr);
+  if (bytes <= 0) return Error{"FL6101", started->name() + ": it does not say how much memory it uses", ""};
   return bytes - static_cast<double>(flows) * sizeof(replay::FlowRecord);
 }
 
