@@ -14,8 +14,10 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import baseline  # noqa: E402
 import lab as labs  # noqa: E402
-from lab import percentile, run, say  # noqa: E402
+import traffic  # noqa: E402
+from lab import percentile, say  # noqa: E402
 
 STREAM_PPS, STREAM_COUNT = 12000, 60000
 POD_LETTERS = "abcdefghijklmnop"
@@ -44,37 +46,6 @@ def preflight(out):
     return all(checks)
 
 
-def iperf(server, client, address, seconds, port=5201):
-    """One TCP stream; returns Gb/s as the receiver counted it."""
-    listening = subprocess.Popen(server.command(["iperf3", "-s", "-1", "-p", str(port), "--forceflush"]), stdout=subprocess.PIPE,
-                                 stderr=subprocess.STDOUT, text=True)
-    try:
-        for line in listening.stdout:
-            if "listening" in line:
-                break
-        done = run(client.command(["iperf3", "-c", address, "-p", str(port), "-t", str(seconds), "-J"]), check=False,
-                   timeout=seconds + 30)
-        answer = json.loads(done.stdout)
-        if "error" in answer:
-            raise labs.LabError(f"iperf3 to {address}: {answer['error']}")
-        return answer["end"]["sum_received"]["bits_per_second"] / 1e9
-    finally:
-        listening.terminate()
-        listening.wait(5)
-
-
-def round_trip(source, destination, address, bin_directory, count=2000):
-    echo = subprocess.Popen([str(c) for c in destination.command([bin_directory / "fairlead-probe", "echo", address, "7007"])],
-                            stdout=subprocess.PIPE, text=True)
-    try:
-        echo.stdout.readline()
-        done = run(source.command([bin_directory / "fairlead-probe", "rr", address, "7007", str(count)]), check=False)
-        return json.loads(done.stdout)
-    finally:
-        echo.terminate()
-        echo.wait(5)
-
-
 def stream_over(cluster, source, destination, during):
     """A counted stream from one pod to another while `during()` runs in the middle of it; returns the sink's count."""
     probe = cluster.bin / "fairlead-probe"
@@ -101,46 +72,6 @@ def stream_over(cluster, source, destination, during):
         raise failure[0]
     counted["pps"] = sent["pps"]
     return counted
-
-
-class HostPair:
-    """Two plain kernel nodes with one pod each, over the kernel's routing or its VXLAN device: the baseline."""
-
-    def __init__(self, cluster, kind, base):
-        self.ends = []
-        for side in range(2):
-            node = cluster.add_kernel_node(f"k{kind}{side}", base + side)
-            pod = f"{cluster.prefix}-k{kind}pod{side}"
-            cluster.add_netns(pod)
-            mtu = cluster.mtu - 50 if kind == "vxlan" else cluster.mtu
-            node.ip("link", "add", "p0", "mtu", str(mtu), "type", "veth", "peer", "name", "eth0", "mtu", str(mtu), "netns", pod)
-            node.ip("link", "set", "p0", "up")
-            mine, other = f"10.245.{base + side}", f"10.245.{base + 1 - side}"
-            node.ip("addr", "add", f"{mine}.1/24", "dev", "p0")
-            for arguments in (["link", "set", "lo", "up"], ["link", "set", "eth0", "up"], ["addr", "add", f"{mine}.2/24", "dev", "eth0"],
-                              ["route", "add", "default", "via", f"{mine}.1"]):
-                run(["ip", "-n", pod, *arguments])
-            peer = cluster.underlay_addresses(base + 1 - side, 0)[0]
-            if kind == "vxlan":
-                node.ip("link", "add", "vx0", "type", "vxlan", "id", "77", "dstport", "4789", "local", node.ipv4, "remote", peer, "dev", "u0")
-                node.ip("addr", "add", f"172.31.{base}.{side + 1}/24", "dev", "vx0")
-                node.ip("link", "set", "vx0", "up")
-                node.ip("route", "add", f"{other}.0/24", "via", f"172.31.{base}.{2 - side}")
-            else:
-                node.ip("route", "add", f"{other}.0/24", "via", peer)
-            self.ends.append((pod, f"{mine}.2"))
-
-    def command(self, side):
-        class Side:
-            def __init__(self, netns):
-                self.netns = netns
-
-            def command(self, command):
-                return ["ip", "netns", "exec", self.netns, *[str(c) for c in command]]
-        return Side(self.ends[side][0])
-
-    def gbps(self, seconds):
-        return iperf(self.command(1), self.command(0), self.ends[1][1], seconds)
 
 
 def idle_cores(cluster, seconds):
@@ -192,11 +123,11 @@ def demonstrate(options, out):
         def phase(mode):
             pairs, ok, lost = cluster.ping_matrix(4)
             pairs6, ok6, lost6 = cluster.ping_matrix(6)
-            rtt = round_trip(first, last, last.ipv4, cluster.bin)
-            mtu = int(first.run(["sh", "-c", "ip route get " + last.ipv4 + " | grep -o 'mtu [0-9]*' | cut -d' ' -f2"]).stdout.strip() or 0)
+            rtt = traffic.round_trip(cluster, first, last, last.ipv4)
+            mtu = traffic.path_mtu(first, last.ipv4)
             result[mode] = {"pairs": pairs, "ok": ok, "pairs_ipv6": pairs6, "ok_ipv6": ok6, "rtt_us": rtt, "pod_mtu": mtu}
             if not options.no_bench:
-                result["tcp_gbps"][mode] = round(iperf(last, first, last.ipv4, options.seconds), 3)
+                result["tcp_gbps"][mode] = round(traffic.stream_gbps(cluster, last, first, last.ipv4, options.seconds), 3)
             failures.extend(f"{mode}: no answer {pair}" for pair in lost + lost6)
             good = "ok" if ok == pairs and ok6 == pairs6 else "FAILED"
             say(mode, f"{good} {ok}/{pairs} pairs, IPv6 {ok6}/{pairs6}, UDP rtt p50 {rtt['p50_us'] / 1000:.3f} ms p99 {rtt['p99_us'] / 1000:.3f} ms"
@@ -219,8 +150,8 @@ def demonstrate(options, out):
 
         if not options.no_bench:
             for kind in ("vxlan", "routed"):
-                pair = HostPair(cluster, kind, 20 if kind == "vxlan" else 24)
-                result["tcp_gbps"][f"kernel_{kind}"] = round(pair.gbps(options.seconds), 3)
+                client, server = baseline.KernelPair(cluster, kind, 20 if kind == "vxlan" else 24).pods
+                result["tcp_gbps"][f"kernel_{kind}"] = round(traffic.stream_gbps(cluster, server, client, server.ipv4, options.seconds), 3)
             gbps = result["tcp_gbps"]
             say("bench", f"TCP, one stream, MTU-sized frames on the wire, {os.cpu_count()} cores shared by all nodes, {options.seconds} s each", out)
             for name, text in (("overlay", "Fairlead VXLAN"), ("kernel_vxlan", "kernel VXLAN"), ("routed", "Fairlead routed"),
