@@ -31,8 +31,9 @@ ROOMS = {
                          "dataplane/base/error_codes.hpp"},
     "controlplane/agent": {"controlplane", "dataplane/core", "dataplane/base", "dataplane/rpc"},
     "tools/cli": {"dataplane/rpc", "dataplane/base", "dataplane/core", "dataplane/engine.hpp",
-                  "controlplane/manifests", "controlplane/intent"},
+                  "controlplane/manifests", "controlplane/intent", "bench/search"},
     "tools/lab": set(),
+    "bench/search": set(),
     "bench": {"dataplane", "controlplane", "tests"},
 }
 

@@ -10,6 +10,7 @@ enum Exit : int {
   kFailed = 1,
   kUsage = 2,
   kInvalid = 3,      // invalid configuration
+  kPreflight = 4,    // something that is needed is not there
   kUnreachable = 5,  // agent or dataplane
   kTimedOut = 6,
   kProblems = 7,  // drift or problems found

@@ -48,6 +48,17 @@ constexpr OptionSpec kMode[] = {{"wait", 0, "", "until this node forwards so, at
 constexpr OptionSpec kWait[] = {
     {"for-generation", 0, "1..18446744073709551615", "without it the newest wanted one"}};
 
+constexpr OptionSpec kBench[] = {
+    {"quick", 0, "", "shorter and fewer rounds: minutes instead of a quarter of an hour"},
+    {"write", 'w', "FILE", "also write the result as JSON, for compare and the report"},
+    {"lab", 0, "DIR", "tcp, idle: the laboratory, tools/lab of the source tree"},
+    {"program", 0, "FILE", "pps, search: the packet benchmark to run"},
+    {"peer", 0, "NAME=PATH", "pps: a program to run beside ours, such as l3fwd=/path", "", true},
+    {"path", 0, "PATH", "search: whose throughput", "routed4"},
+    {"tolerance", 0, "0..100", "compare: percent of change that counts as none", "2"},
+};
+
+constexpr std::string_view kBenches[] = {"pps", "tcp", "idle", "search", "compare"};
 constexpr std::string_view kKinds[] = {"endpoints", "routes", "neighbours", "flows", "ports"};
 constexpr std::string_view kModes[] = {"overlay", "routed", "auto"};
 constexpr std::string_view kShells[] = {"bash"};
@@ -102,6 +113,19 @@ constexpr Verb kVerbs[] = {
      0,
      0,
      run_wait},
+    {"bench", "[pps|tcp|idle|search|compare BASE [NEW]]",
+     "measure this machine, beside the kernel and others",
+     "  pps      cycles and packets a second of the forwarding paths\n"
+     "  tcp      TCP and UDP of pods: Fairlead overlay, routed and on one node, beside the kernel; root "
+     "needed\n"
+     "  idle     CPU of a dataplane at low rates, and how long a packet takes that wakes it; root needed\n"
+     "  search   the load without loss and with 0.5 % of it (MLRsearch)\n"
+     "  compare  two results, or BASE and what is measured now; exit code 7 when a figure is worse\n"
+     "Without a name all of them. Ours and the peer run in turns; figures are medians with the 5-95 % band "
+     "of "
+     "the rounds,\n"
+     "and bands that overlap are the same.",
+     kBench, kBenches, 0, 3, run_bench},
     {"validate",
      "FILE|DIRECTORY...",
      "check manifests without using them",

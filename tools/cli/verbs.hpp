@@ -32,6 +32,7 @@ Exit run_trace(Session& session);
 Exit run_capture(Session& session);
 Exit run_mode(Session& session);
 Exit run_wait(Session& session);
+Exit run_bench(Session& session);
 Exit run_validate(Session& session);
 Exit run_explain(Session& session);
 Exit run_completion(Session& session);
