@@ -44,7 +44,7 @@ struct TrialAnswer {
 
 Result<TrialAnswer> run_trial(const std::string& program, const std::string& path,
                               const search::Trial& trial) {
-  const Result<ChildOutcome> child = run_child({program, "--path", path, "--rate", number(trial.load),
+  const Result<ChildOutcome> child = run_child({program, "--only", path, "--rate", number(trial.load),
                                                 "--duration", number(trial.duration_s), "-o", "json"});
   if (!child) return child.error();
   if (child->interrupted) return Error{"FL6030", "interrupted", ""};

@@ -161,28 +161,37 @@ LOADS = {
 }
 
 
-def wire_frames(path, seconds):
-    """Bytes per frame as the fabric received them from the sender's uplink while a stream ran: proof of MTU-sized frames."""
+def watch_wire(path, slice_of, *arguments):
+    """A slice, and the bytes per frame that the fabric received from the sender's uplink meanwhile: proof of MTU-sized frames."""
     port = f"p{path.client.node.index}"
     before = traffic.wire_counters(path.lab.fabric, port)
-    traffic.stream(path.client, path.address, seconds)
+    answer = slice_of(path, *arguments)
     frames, size = (after - b for after, b in zip(traffic.wire_counters(path.lab.fabric, port), before))
-    return round(size / frames) if frames else 0
+    per_frame = round(size / frames) if frames else 0
+    if per_frame > path.lab.mtu + 14:
+        raise labs.LabError(f"{path.name}: frames of {per_frame} bytes on the wire, more than its MTU: the comparison would not be fair")
+    return answer, per_frame
+
+
+def slice_seconds(options, load):
+    return options.seconds if load == "stream" else options.seconds / 3
 
 
 def bench_tcp(options, result):
     clusters = Clusters(options, ("vxlan", "routed"))
     try:
         progress = Progress(options.rounds * len(LOADS) * len(SYSTEMS))
-        wire = {name: wire_frames(path, 1) for name, path in clusters.paths.items() if not name.endswith("_local")}
-        samples = Rounds()
+        wire, samples = {}, Rounds()
         for number in range(options.rounds):
             for load, (_, slice_of, _) in LOADS.items():
                 first = number % len(SYSTEMS)  # rotated, so that nobody always follows the same neighbour
                 for name in [*SYSTEMS][first:] + [*SYSTEMS][:first]:
                     progress.step(f"round {number + 1}/{options.rounds}: {load} {SYSTEMS[name]}")
-                    seconds = options.seconds if load == "stream" else options.seconds / 2
-                    values, steal = slice_of(clusters.paths[name], seconds)
+                    path, seconds = clusters.paths[name], slice_seconds(options, load)
+                    if load == "stream" and number == 0 and not name.endswith("_local"):
+                        (values, steal), wire[name] = watch_wire(path, slice_of, seconds)
+                    else:
+                        values, steal = slice_of(path, seconds)
                     samples.note_steal(number, steal)
                     for metric, value in values.items():
                         samples.add(number, (load, name, metric), value)
@@ -190,9 +199,6 @@ def bench_tcp(options, result):
         mtu = {name: traffic.path_mtu(path.client, path.address) or path.lab.mtu for name, path in clusters.paths.items()}
         tcp_figures(result, samples, options, wire, mtu)
         result.notes += clusters.notes + samples.notes("tcp")
-        for name, size in wire.items():
-            if size > clusters.paths[name].lab.mtu + 14:
-                raise labs.LabError(f"{name}: frames of {size} bytes on the wire, more than its MTU: the comparison would not be fair")
     finally:
         clusters.close()
 
@@ -201,7 +207,7 @@ def tcp_figures(result, samples, options, wire, mtu):
     for load, (load_title, _, metrics) in LOADS.items():
         for name, system in SYSTEMS.items():
             for metric, (unit, better, title, target, limits) in metrics.items():
-                parameters = {"system": system, "slice_s": options.seconds if load == "stream" else options.seconds / 2, "pod_mtu": mtu[name]}
+                parameters = {"system": system, "slice_s": round(slice_seconds(options, load), 2), "pod_mtu": mtu[name]}
                 if name in wire:
                     parameters["wire_bytes_per_frame"] = wire[name]
                 peer = PEERS.get(name)
@@ -282,9 +288,9 @@ def idle_figures(result, samples, received, options, ports, wake_of):
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="tools/lab/bench.py", description="TCP, UDP and idle figures of pods in namespaces, Fairlead beside the kernel.")
     parser.add_argument("what", choices=["tcp", "idle", "all"], nargs="?", default="all")
-    parser.add_argument("--quick", action="store_true", help="shorter slices, fewer rounds: tcp about 100 s, idle about 40 s")
+    parser.add_argument("--quick", action="store_true", help="shorter slices, fewer rounds: tcp about 2 minutes, idle one")
     parser.add_argument("--rounds", type=int, metavar="N", help="interleaved rounds (20, quick 5)")
-    parser.add_argument("--seconds", type=int, metavar="S", help="length of a slice of the stream (2, quick 1); the other loads take half of it")
+    parser.add_argument("--seconds", type=int, metavar="S", help="length of a slice of the stream (2, quick 1); the other loads take a third of it")
     parser.add_argument("-o", dest="output", choices=["text", "json"], default="text")
     parser.add_argument("--build", default=str(labs.TOP / "build" / "release"), help="the build tree whose programs run (build/release)")
     parser.add_argument("--prefix", default="fl-bench", help=argparse.SUPPRESS)
