@@ -65,6 +65,13 @@ void BM_Routed6Hit(benchmark::State& state) {
   run_hits(state, world, Source(frames(flows, false, 6), kTrunk), flows);
 }
 
+// The same hits, but every packet walks the steps: what fragments, ICMP and super-packets cost.
+void BM_RoutedWalk(benchmark::State& state) {
+  const auto flows = static_cast<uint32_t>(state.range(0));
+  World world(Transport::kRouted, kTable, Encapsulation::kVxlan, false);
+  run_hits(state, world, Source(frames(flows, false), kTrunk), flows);
+}
+
 template <Encapsulation kEncapsulation>
 void BM_EncapHit(benchmark::State& state) {
   const auto flows = static_cast<uint32_t>(state.range(0));
@@ -81,6 +88,7 @@ void BM_DecapHit(benchmark::State& state) {
 }
 
 // Every packet begins a connection: slow path and commit. The table is large enough for all of a round.
+template <bool kReadsPlain>
 void BM_NewFlow(benchmark::State& state) {
   constexpr uint32_t kRound = 1u << 18;
   Source source(frames(kRound, false), kTrunk);
@@ -89,7 +97,7 @@ void BM_NewFlow(benchmark::State& state) {
   for (auto _ : state) {
     if (left == 0) {
       state.PauseTiming();
-      world = std::make_unique<World>(Transport::kOverlay);
+      world = std::make_unique<World>(Transport::kOverlay, 1u << 20, Encapsulation::kVxlan, kReadsPlain);
       left = kRound / kBurst;
       state.ResumeTiming();
     }
@@ -105,12 +113,14 @@ void BM_NewFlow(benchmark::State& state) {
 
 BENCHMARK(BM_Copy)->Arg(1000)->Arg(100000);
 BENCHMARK(BM_RoutedHit)->Arg(1)->Arg(1000)->Arg(16384)->Arg(100000)->Arg(1000000);
+BENCHMARK(BM_RoutedWalk)->Arg(1000)->Arg(100000);
 BENCHMARK(BM_Routed6Hit)->Arg(1000)->Arg(100000);
 BENCHMARK(BM_EncapHit<Encapsulation::kVxlan>)->Arg(1)->Arg(1000)->Arg(100000);
 BENCHMARK(BM_EncapHit<Encapsulation::kGeneve>)->Arg(1000);
 BENCHMARK(BM_DecapHit<Encapsulation::kVxlan>)->Arg(1)->Arg(1000)->Arg(100000);
 BENCHMARK(BM_DecapHit<Encapsulation::kGeneve>)->Arg(1000);
-BENCHMARK(BM_NewFlow);
+BENCHMARK(BM_NewFlow<true>);
+BENCHMARK(BM_NewFlow<false>);
 
 }  // namespace
 }  // namespace fairlead::core

@@ -36,8 +36,8 @@ struct World {
   Forwarder forwarder;
 
   explicit World(Transport transport, uint32_t flow_capacity = 1u << 20,
-                 Encapsulation encapsulation = Encapsulation::kVxlan)
-      : forwarder({.workers = 1, .flow_capacity = flow_capacity, .seed = 42}) {
+                 Encapsulation encapsulation = Encapsulation::kVxlan, bool reads_plain = true)
+      : forwarder({.workers = 1, .flow_capacity = flow_capacity, .seed = 42, .reads_plain = reads_plain}) {
     const PortFacts ports[] = {{.id = kUplink, .kind = PortKind::kUplink, .mac = {{2, 0, 0, 0, 0, 1}}},
                                {.id = kTrunk, .kind = PortKind::kTrunk, .mac = {{2, 0, 0, 0, 0, 2}}},
                                {.id = kHost, .kind = PortKind::kHost, .mac = {{2, 0, 0, 0, 0, 3}}}};

@@ -74,9 +74,8 @@ class PlainPacketTest : public NodeFixture {
     if (!back) return {2, frame("eth(02:46:4c:00:00:01>gw)" + inner(local, remote))};
     if (below(3) == 0) return {1, frame("eth(02:00:00:00:00:99>self)" + inner(remote, local))};
     return {1, frame("eth(02:00:00:00:00:99>self) ip4(192.0.2.2>192.0.2.1 df tos=" +
-                     std::to_string(below(4) * below(2)) +
-                     ") udp(50000>4789 csum=0) vxlan(100) eth(02:00:00:00:00:98>02:00:00:00:00:97)" +
-                     inner(remote, local))};
+                     std::to_string(below(4) * below(2)) + ") udp(50000>4789 csum=0) " + tunnel_ +
+                     "(100) eth(02:00:00:00:00:98>02:00:00:00:00:97)" + inner(remote, local))};
   }
 
   // Hits header bytes, lengths and options now and then, and mends the IPv4 checksum in half of the cases.
@@ -145,12 +144,23 @@ class PlainPacketTest : public NodeFixture {
 
   std::unique_ptr<Forwarder> walking_;
   std::mt19937_64 random_{20261126};
+  std::string tunnel_ = "vxlan";
 };
 
 TEST_F(PlainPacketTest, ComesOutAsTheStepsSay) {
-  for (const char* world : {"overlay", "routed", "auto", "overlay6"}) {
+  for (const char* world : {"overlay", "routed", "auto", "overlay6", "geneve"}) {
     SCOPED_TRACE(world);
-    start_both(world);
+    const bool geneve = std::string_view(world) == "geneve";
+    start_both(geneve ? "overlay" : world);
+    tunnel_ = geneve ? "geneve" : "vxlan";
+    if (geneve) {
+      NodeState state = forwarder_->node_state();
+      state.generation += 1;
+      state.settings.encapsulation = Encapsulation::kGeneve;
+      const NodeStateDelta change = diff(forwarder_->node_state(), state);
+      ASSERT_TRUE(forwarder_->publish(change).ok());
+      ASSERT_TRUE(walking_->publish(change).ok());
+    }
     Burst plain, walked;
     for (int round = 0; round < 600; ++round) {
       plain.count = walked.count = 0;
@@ -187,6 +197,9 @@ TEST_F(PlainPacketTest, ComesOutAsTheStepsSay) {
     EXPECT_EQ(a.answers, b.answers);
     EXPECT_TRUE(a.conserved());
     EXPECT_EQ(flows_of(*forwarder_), flows_of(*walking_));
+    if (std::string_view(world) == "overlay" || geneve) {
+      EXPECT_GT(a[Counter::decapsulated], a[Counter::in] / 10);
+    }
     EXPECT_GT(a[Counter::flow_hits], a[Counter::in] / 8) << "the packets of this test must be worth it";
   }
 }
