@@ -124,7 +124,7 @@ struct PlainL4 {
   uint64_t addresses = 0;  // IPv4: source below, destination above
 };
 
-// TCP or UDP, whole? `available`: bytes the L3 length leaves for the header; 14 can be read whatever it says.
+// TCP or UDP, whole? `available`: bytes the L3 length leaves for the header; 8 can be read whatever it says.
 [[nodiscard]] FL_INLINE bool read_plain_l4(const uint8_t* at, uint8_t protocol, uint32_t available,
                                            PlainPacket* out, PlainL4* l4) {
   l4->protocol = protocol;
@@ -134,6 +134,7 @@ struct PlainL4 {
     out->tcp_flags = 0;
     return l4->length >= 8 && l4->length <= available;
   }
+  if (available < 20) return false;
   const auto word = load<uint16_t>(at + 12);
   l4->length = (word & 0xf0u) >> 2;
   out->tcp_flags = static_cast<uint8_t>(word >> 8);
@@ -153,7 +154,7 @@ struct PlainL4 {
 // Reads the IPv4 packet at `l3` of which the frame has `room` bytes.
 [[nodiscard]] FL_INLINE bool read_plain4(uint8_t* l3, uint32_t room, PlainPacket* out, detail::PlainL4* l4) {
   using detail::load;
-  if (room < 34) [[unlikely]]
+  if (room < 28) [[unlikely]]
     return false;
   const auto begin = load<uint64_t>(l3);  // version, length of header, tos, total length, id, fragment
   const auto third = load<uint32_t>(l3 + 8);
@@ -177,7 +178,7 @@ struct PlainL4 {
 [[nodiscard]] FL_INLINE bool read_plain6(uint8_t* l3, uint32_t room, PlainPacket* out, flow_key6* key,
                                          detail::PlainL4* l4) {
   using detail::load;
-  if (room < 54) [[unlikely]]
+  if (room < 48) [[unlikely]]
     return false;
   const auto begin = load<uint64_t>(l3);
   const uint32_t available = FL_SWAP16(static_cast<uint16_t>(begin >> 32));

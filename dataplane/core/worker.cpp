@@ -77,7 +77,7 @@ inline void Forwarder::Worker::Impl::find_flow(Walk& walk, size_t which, const T
 // has been changed.
 FL_INLINE bool Forwarder::Worker::Impl::read_plain(Burst& burst, PlainPort& port, const Packet& packet,
                                                    uint8_t which) {
-  if (packet.length < 14 + 34 || packet.offload.segment_size != 0) [[unlikely]]
+  if (packet.length < 14 + 28 || packet.offload.segment_size != 0) [[unlikely]]
     return false;
   uint8_t* const l2 = packet.data;
   const auto sender = detail::load<uint64_t>(l2 + 6);

@@ -295,8 +295,35 @@ DropReason EthdevPort::send(unsigned lane_index, core::Packet& packet, uint16_t 
   return DropReason::NONE;
 }
 
+// Sends the burst as it stands, when no packet has anything left to do and each is in a buffer of this port's
+// kind: the usual case. False: nothing has been sent.
+bool EthdevPort::transmit_ready(unsigned lane_index, std::span<core::Packet* const> packets,
+                                std::span<DropReason> outcome) {
+  if (opening_.private_pool || shares_tx_) return false;
+  rte_mbuf* frames[core::kBurst];
+  for (size_t i = 0; i < packets.size(); ++i) {
+    const core::Packet& packet = *packets[i];
+    const rte_mbuf* mbuf = mbuf_of(packet);
+    if (packet.offload.checksum_partial || SoftwareOffload::must_cut(packet) ||
+        mbuf->buf_len == kBigBufferBytes) {
+      return false;
+    }
+    frames[i] = sync_mbuf(packet);
+  }
+  const auto queue = static_cast<uint16_t>(lane_index % tx_queues_);
+  const auto count = static_cast<unsigned>(packets.size());
+  unsigned sent = rte_eth_tx_burst(ethdev_, queue, frames, static_cast<uint16_t>(count));
+  for (unsigned attempt = 1; attempt < kSendAttempts && sent < count; ++attempt) {
+    sent += rte_eth_tx_burst(ethdev_, queue, frames + sent, static_cast<uint16_t>(count - sent));
+  }
+  std::fill_n(outcome.begin(), sent, DropReason::NONE);
+  std::fill(outcome.begin() + sent, outcome.begin() + count, DropReason::TX_FULL);
+  return true;
+}
+
 void EthdevPort::transmit(unsigned lane_index, std::span<core::Packet* const> packets,
                           std::span<DropReason> outcome) {
+  if (transmit_ready(lane_index, packets, outcome)) return;
   uint64_t copied = 0;  // bit i: packets[i] still has its buffer
   static_assert(core::kBurst <= 64);
   for (uint16_t i = 0; i < packets.size(); ++i) {

@@ -71,6 +71,8 @@ class EthdevPort final : public Port {
   rte_mbuf* whole_frame(const core::Packet& packet, bool& is_own) const;
   void push(unsigned lane, rte_mbuf* frame, uint16_t owner, bool is_own, std::span<core::DropReason> outcome);
   void flush(unsigned lane, std::span<core::DropReason> outcome);
+  bool transmit_ready(unsigned lane, std::span<core::Packet* const> packets,
+                      std::span<core::DropReason> outcome);
   core::DropReason send(unsigned lane, core::Packet& packet, uint16_t index, bool& keeps_buffer,
                         std::span<core::DropReason> outcome);
 

@@ -187,7 +187,23 @@ void Worker::collect(Port* port, core::PortId id, core::Packet& packet) {
   group.packets[group.count++] = &packet;
 }
 
+// The usual case: the whole burst is forwarded to one port. False: nothing has been done.
+bool Worker::dispatch_to_one(std::span<core::Packet> burst, const PortSet& ports) {
+  if (burst.empty()) return true;
+  const core::PortId id = burst.front().tx_port;
+  if (id >= kPortIdEnd || ports.by_id[id] == nullptr) return false;
+  Group& group = groups_[id];
+  for (size_t i = 0; i < burst.size(); ++i) {
+    if (burst[i].fate != Fate::kForward || burst[i].tx_port != id) return false;
+    group.packets[i] = &burst[i];
+  }
+  group.count = static_cast<unsigned>(burst.size());
+  transmit(id, *ports.by_id[id], group);
+  return true;
+}
+
 void Worker::dispatch(std::span<core::Packet> burst, const PortSet& ports, uint64_t now_ns) {
+  if (dispatch_to_one(burst, ports)) return;
   groups_used_count_ = 0;
   for (core::Packet& packet : burst) {
     switch (packet.fate) {
@@ -219,9 +235,9 @@ void Worker::transmit(core::PortId id, Port& port, Group& group) {
   std::array<DropReason, core::kBurst> outcome;
   const std::span<core::Packet* const> packets(group.packets.data(), group.count);
   uint64_t bytes = 0;
-  for (const core::Packet* packet : packets) {
-    bytes += packet->length;
-    if (capture_now_ != 0) capture(CaptureStage::kTx, id, DropReason::NONE, *packet);
+  for (const core::Packet* packet : packets) bytes += packet->length;
+  if (capture_now_ != 0) {
+    for (const core::Packet* packet : packets) capture(CaptureStage::kTx, id, DropReason::NONE, *packet);
   }
   port.transmit(index_, packets, std::span(outcome.data(), group.count));
   unsigned failed = 0;

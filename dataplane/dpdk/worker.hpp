@@ -58,6 +58,7 @@ class Worker {
   void loop(uint64_t now_ns, const PortSet& ports);
   unsigned serve(const PortSet::ReceiveQueue& queue, const PortSet& ports, uint64_t now_ns);
   void dispatch(std::span<core::Packet> burst, const PortSet& ports, uint64_t now_ns);
+  bool dispatch_to_one(std::span<core::Packet> burst, const PortSet& ports);
   void collect(Port* port, core::PortId id, core::Packet& packet);
   void transmit(core::PortId id, Port& port, Group& group);
   void hold(const core::Packet& packet, uint64_t since_ns);
