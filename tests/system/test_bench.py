@@ -103,6 +103,16 @@ class Benchmark(unittest.TestCase):
         self.assertEqual(json.loads(done.stdout)["error"]["code"], "FL6010")
         self.assertIn("tools/build release", json.loads(done.stdout)["error"]["fix"])
 
+    def test_a_second_run_does_not_clean_the_first_one_away(self):
+        cluster = labs.Lab(harness.BUILD, prefix=self.prefix + "-k")  # the name of the kernel's cluster of a benchmark
+        try:
+            second = subprocess.run([*BENCH, "idle", "--quick", "--rounds", "1", "--prefix", self.prefix], capture_output=True, text=True, timeout=120)
+            self.assertEqual(second.returncode, 1)
+            self.assertIn(f"made by process {os.getpid()}", json.loads(second.stdout)["error"]["what"])
+            self.assertIn(cluster.fabric, run(["ip", "netns", "list"]).stdout)
+        finally:
+            cluster.close()
+
     def test_systems_and_their_peers_are_known(self):
         self.assertLessEqual(set(bench.PEERS) | set(bench.PEERS.values()), set(bench.SYSTEMS))
 

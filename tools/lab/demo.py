@@ -211,10 +211,12 @@ def main():
     started = time.monotonic()
     try:
         result = demonstrate(options, out)
-    except KeyboardInterrupt:
-        say("cleaned", "interrupted; namespaces, links, mounts and processes are gone", out)
-        return 130
-    except labs.LabError as error:
+    except (KeyboardInterrupt, Exception) as error:
+        if labs.interrupted():
+            say("cleaned", "interrupted; namespaces, links, mounts and processes are gone", out)
+            return 130
+        if not isinstance(error, labs.LabError):
+            raise
         print(f"error[FL6011]: {error}", file=sys.stderr)
         return 1
     result["seconds"] = round(time.monotonic() - started, 1)

@@ -352,7 +352,7 @@ class Lab:
 
     def save(self):
         entries = [{"pid": p.pid, "start": start_time(p.pid)} for p in self.processes if p.poll() is None]
-        self.record.write_text(json.dumps({"netns": self.netns, "processes": entries, "directory": str(getattr(self, "directory", ""))}))
+        self.record.write_text(json.dumps({"owner": {"pid": os.getpid(), "start": start_time(os.getpid())}, "netns": self.netns, "processes": entries, "directory": str(getattr(self, "directory", ""))}))
 
     def close(self):
         """Removes everything again; safe to call twice."""
@@ -390,6 +390,9 @@ def remove_leftovers(prefix):
     if not record.exists():
         return False
     left = json.loads(record.read_text() or "{}")
+    owner = left.get("owner")
+    if owner and owner["pid"] != os.getpid() and start_time(owner["pid"]) == owner["start"]:
+        raise LabError(f"a laboratory named {prefix} is up, made by process {owner['pid']}: end that one first, or wait for it")
     for entry in left.get("processes", []):
         if entry["start"] and start_time(entry["pid"]) == entry["start"]:
             os.kill(entry["pid"], signal.SIGTERM)
@@ -407,12 +410,21 @@ def remove_leftovers(prefix):
     return True
 
 
+SIGNALS = []
+
+
 def handle_signals():
     """Ctrl-C and SIGTERM end the program through the ordinary way out, so that everything is removed."""
-    def interrupted(number, _frame):
+    def interrupt(number, _frame):
+        SIGNALS.append(number)
         raise KeyboardInterrupt(f"signal {number}")
-    signal.signal(signal.SIGTERM, interrupted)
-    signal.signal(signal.SIGHUP, interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+
+
+def interrupted():
+    """Whether a signal came. KeyboardInterrupt alone does not tell: raised inside Python's own locks it comes out as another exception."""
+    return bool(SIGNALS)
 
 
 def percentile(values, p):
