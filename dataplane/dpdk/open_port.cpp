@@ -2,8 +2,10 @@
 
 #include "dataplane/dpdk/af_xdp.hpp"
 #include "dataplane/dpdk/ethdev_port.hpp"
+#include "dataplane/dpdk/offload_uplink.hpp"
 #include "dataplane/dpdk/packet_socket_port.hpp"
 #include "dataplane/dpdk/tap_port.hpp"
+#include "dataplane/dpdk/wire_tap.hpp"
 
 #include <algorithm>
 
@@ -30,7 +32,29 @@ OpenedPort open_devargs(const PortSpec& spec, const PortResources& resources, bo
   return as_port(std::move(opened));
 }
 
-OpenedPort open_uplink(const PortSpec& spec, const PortResources& resources) {
+void add_note(Port& port, const std::string& text) {
+  port.set_note(port.note().empty() ? text : port.note() + "; " + text);
+}
+
+// The uplink with a way for TCP super-packets, or as it is with the reason in its note.
+OpenedPort with_wire(OpenedPort nic, const PortResources& resources) {
+  if (!nic) return nic;
+  const PortSpec& spec = (*nic)->spec();
+  auto wire = WireTap::open(spec, resources.big_pool, resources.small_pool, resources.workers);
+  if (!wire) {
+    add_note(**nic, "TCP super-packets are cut in software: " + wire.error().what);
+    return nic;
+  }
+  const bool cuts_tunnels = (*wire)->cuts_tunnels();
+  std::unique_ptr<Port> uplink =
+      std::make_unique<OffloadUplink>(std::move(*nic), std::move(*wire), resources.workers);
+  if (!cuts_tunnels) {
+    add_note(*uplink, "TCP super-packets in tunnels are cut in software: the kernel is older than 6.17");
+  }
+  return uplink;
+}
+
+OpenedPort open_nic(const PortSpec& spec, const PortResources& resources) {
   if (spec.driver == "af_xdp") return as_port(open_af_xdp(spec, resources.xdp_object, resources.workers));
   auto packet_socket = [&] {
     return as_port(PacketSocketPort::open(spec, resources.big_pool, resources.small_pool, resources.workers));
@@ -54,7 +78,7 @@ OpenedPort open_port(const PortSpec& spec, const PortResources& resources) {
     return open_devargs(spec, resources, spec.kind == PortKind::kUplink);
   }
   if (spec.driver == "devargs-shared") return open_devargs(spec, resources, false);
-  if (spec.kind == PortKind::kUplink) return open_uplink(spec, resources);
+  if (spec.kind == PortKind::kUplink) return with_wire(open_nic(spec, resources), resources);
   if (spec.kind != PortKind::kFast && (spec.driver == "tap" || spec.driver == "auto")) {
     return as_port(TapPort::open(spec, resources.big_pool, resources.small_pool, resources.workers));
   }

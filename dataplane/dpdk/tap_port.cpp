@@ -2,60 +2,23 @@
 
 #include "dataplane/dpdk/buffers.hpp"
 #include "dataplane/dpdk/kernel_link.hpp"
-#include "dataplane/dpdk/vnet_header.hpp"
+#include "dataplane/dpdk/tap_device.hpp"
 
-#include <cerrno>
-#include <cstring>
-#include <fcntl.h>
-#include <linux/if_tun.h>
 #include <net/if.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 namespace fairlead::dpdk {
 namespace {
 
-// Newer than Debian 12's headers: UDP segmentation, Linux 6.2.
-constexpr unsigned kTunFUso4 = 0x20;
-constexpr unsigned kTunFUso6 = 0x40;
 // What waits in the device while the worker has no CPU: at 50,000 packets a second this bridges 160 ms.
 constexpr uint32_t kQueueFrames = 8192;
-
-Error tap_error(const std::string& device, int error) {
-  switch (error) {
-    case EPERM:
-    case EACCES:
-      return {"FL2001", "no permission to create the TAP " + device,
-              "run the dataplane as root (CAP_NET_ADMIN)"};
-    case EBUSY:
-      return {"FL2021", "the TAP " + device + " is in use by another process",
-              "stop the other dataplane, or give this one another trunk and host port name"};
-    default:
-      return {"FL2022", "the kernel refused the TAP " + device + ": " + std::strerror(error),
-              "does an interface of that name exist that is not a TAP? (ip link show " + device + ")"};
-  }
-}
 
 }  // namespace
 
 Result<void> TapPort::open_queue(bool several) {
-  const int fd = ::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-  if (fd < 0) {
-    return Error{"FL2001", std::string("cannot open /dev/net/tun: ") + std::strerror(errno),
-                 "run as root, with the tun driver in the kernel and /dev/net/tun present"};
-  }
-  queues_.push_back({fd, nullptr});
-  ifreq request = {};
-  std::strncpy(request.ifr_name, spec_.device.c_str(), IFNAMSIZ - 1);
-  request.ifr_flags =
-      static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (several ? IFF_MULTI_QUEUE : 0));
-  if (ioctl(fd, TUNSETIFF, &request) != 0) return tap_error(spec_.device, errno);
-  int header_bytes = kVnetHeaderBytes;
-  if (ioctl(fd, TUNSETVNETHDRSZ, &header_bytes) != 0) return tap_error(spec_.device, errno);
-  constexpr unsigned kTcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
-  if (ioctl(fd, TUNSETOFFLOAD, kTcp | kTunFUso4 | kTunFUso6) != 0 && ioctl(fd, TUNSETOFFLOAD, kTcp) != 0) {
-    return tap_error(spec_.device, errno);
-  }
+  TapOffloads offloads;
+  auto opened = open_tap_queue(spec_.device, several, TapHeader::kPlain, offloads);
+  if (!opened) return opened.error();
+  queues_.push_back({opened->fd, nullptr});
   return {};
 }
 

@@ -1,5 +1,10 @@
 #include "dataplane/dpdk/vnet_header.hpp"
 
+#include "dataplane/packet/checksum.h"
+#include "dataplane/packet/encap.h"
+
+#include <bit>
+#include <cstddef>
 #include <cstring>
 
 namespace fairlead::dpdk {
@@ -8,10 +13,13 @@ namespace {
 // VIRTIO_NET_HDR_*
 constexpr uint8_t kNeedsChecksum = 1;
 constexpr uint8_t kDataValid = 2;
+constexpr uint8_t kTunnelChecksum = 8;
 constexpr uint8_t kGsoNone = 0;
 constexpr uint8_t kGsoTcp4 = 1;
 constexpr uint8_t kGsoTcp6 = 4;
 constexpr uint8_t kGsoUdpL4 = 5;
+constexpr uint8_t kGsoTunnelOverIpv4 = 0x20;
+constexpr uint8_t kGsoTunnelOverIpv6 = 0x40;
 constexpr uint8_t kGsoEcn = 0x80;
 constexpr unsigned kTcpHeaderMin = 20;
 constexpr unsigned kTcpFlagsOffset = 13;
@@ -82,6 +90,32 @@ VnetHeader vnet_from_offload(const core::Packet& packet) {
   header.gso_size = offload.segment_size;
   header.hdr_len = static_cast<uint16_t>(offload.checksum_start + l4_bytes);
   return header;
+}
+
+bool tunnel_vnet_from_offload(core::Packet& packet, TunnelVnetHeader& header) {
+  static_assert(std::endian::native == std::endian::little, "the header's offsets are little-endian");
+  constexpr uint16_t kEthernet = sizeof(ethernet_header);
+  const core::Offload& offload = packet.offload;
+  const bool over_ipv4 = packet.encap_length == FL_ENCAP_TUNNEL4 - FL_ENCAP_PLAIN;
+  const bool over_ipv6 = packet.encap_length == FL_ENCAP_TUNNEL6 - FL_ENCAP_PLAIN;
+  if ((!over_ipv4 && !over_ipv6) || !offload.checksum_partial || offload.segment_size == 0 ||
+      (offload.segment_kind != core::kSegmentTcp4 && offload.segment_kind != core::kSegmentTcp6)) {
+    return false;
+  }
+  std::memset(&header, 0, sizeof header);
+  header.plain = vnet_from_offload(packet);
+  header.plain.gso_type |= over_ipv4 ? kGsoTunnelOverIpv4 : kGsoTunnelOverIpv6;
+  header.outer_l4_offset =
+      static_cast<uint16_t>(kEthernet + (over_ipv4 ? sizeof(ipv4_header) : sizeof(ipv6_header)));
+  header.inner_l3_offset = static_cast<uint16_t>(packet.encap_length + kEthernet);
+  auto* udp = reinterpret_cast<udp_header*>(packet.data + header.outer_l4_offset);
+  if (udp->checksum.raw == 0) return true;
+  if (over_ipv4) return false;  // we never send one (RFC 7348)
+  header.plain.flags |= kTunnelChecksum;
+  const auto* ip = reinterpret_cast<const ipv6_header*>(packet.data + kEthernet);
+  udp->checksum.raw = checksum_fold(checksum_pseudo6(&ip->source, &ip->destination, FL_PROTOCOL_UDP,
+                                                     packet.length - header.outer_l4_offset));
+  return true;
 }
 
 }  // namespace fairlead::dpdk

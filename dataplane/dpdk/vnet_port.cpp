@@ -27,6 +27,9 @@ DropReason reason_of_errno(int error) {
   }
 }
 
+// The header of a frame with nothing left to do.
+constexpr TunnelVnetHeader kFinished{};
+
 DropReason write_pieces(int fd, const iovec* iov, unsigned count) {
   for (;;) {
     if (writev(fd, iov, static_cast<int>(count)) >= 0) return DropReason::NONE;
@@ -57,14 +60,14 @@ rte_mbuf* VnetPort::fill_buffer(Queue& queue, core::Offload& offload, bool& agai
   if (queue.spare == nullptr) return nullptr;  // frames wait in the kernel; they are not lost yet
   rte_mbuf* mbuf = queue.spare;
   uint8_t* frame = rte_pktmbuf_mtod(mbuf, uint8_t*);
-  const ssize_t got = read(queue.fd, frame - kVnetHeaderBytes, kVnetHeaderBytes + rte_pktmbuf_tailroom(mbuf));
-  if (got < static_cast<ssize_t>(kVnetHeaderBytes)) {
+  const ssize_t got = read(queue.fd, frame - header_bytes_, header_bytes_ + rte_pktmbuf_tailroom(mbuf));
+  if (got < static_cast<ssize_t>(header_bytes_)) {
     again = got < 0 && errno == EINTR;
     return nullptr;
   }
-  const auto length = static_cast<uint32_t>(got - kVnetHeaderBytes);
+  const auto length = static_cast<uint32_t>(got - header_bytes_);
   VnetHeader header;
-  std::memcpy(&header, frame - kVnetHeaderBytes, sizeof header);
+  std::memcpy(&header, frame - header_bytes_, sizeof header);
   if (!offload_from_vnet(header, length, offload)) {
     missed_.store(missed_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     again = true;
@@ -101,10 +104,10 @@ unsigned VnetPort::receive(unsigned queue_index, std::span<core::Packet> room) {
 // Writes what the train carries and frees its buffers, or says for every car why not.
 void VnetPort::depart(TcpTrain& train, int fd, std::span<DropReason> outcome) {
   if (train.empty()) return;
-  VnetHeader header;
+  TunnelVnetHeader header{};
   std::array<iovec, TcpTrain::kSegmentsMax + 1> iov;
-  const unsigned pieces = train.close(header, iov);
-  iov[0] = {&header, sizeof header};
+  const unsigned pieces = train.close(header.plain, iov);
+  iov[0] = {&header, header_bytes_};
   const DropReason result = write_pieces(fd, iov.data(), pieces);
   for (unsigned i = 0; i < train.size(); ++i) {
     const TcpTrain::Car& car = train.car(i);
@@ -115,26 +118,34 @@ void VnetPort::depart(TcpTrain& train, int fd, std::span<DropReason> outcome) {
 }
 
 void VnetPort::send_alone(int fd, core::Packet& packet, DropReason& outcome) {
-  VnetHeader header = vnet_from_offload(packet);
-  const iovec iov[2] = {{&header, sizeof header}, {packet.data, packet.length}};
+  TunnelVnetHeader header{};
+  if (packet.encap_length == 0 || packet.offload.segment_size == 0) {
+    header.plain = vnet_from_offload(packet);
+  } else if (!tunnel_vnet_from_offload(packet, header)) {
+    outcome = DropReason::MALFORMED_L4;
+    return;
+  }
+  const iovec iov[2] = {{&header, header_bytes_}, {packet.data, packet.length}};
   outcome = write_pieces(fd, iov, 2);
   if (outcome == DropReason::NONE) free_packet(packet);
 }
 
-// What a virtio header cannot say: IPv4 fragments, and anything left to do inside a tunnel.
+// What a virtio header cannot say: IPv4 fragments, and what is left to do inside a tunnel unless it is TCP to
+// be cut by a kernel that can.
 bool VnetPort::send_cut(Lane& lane, int fd, core::Packet& packet, DropReason& outcome) {
   const bool in_tunnel = packet.encap_length != 0;
-  if (!SoftwareOffload::must_fragment(packet) && !(in_tunnel && packet.offload.segment_size != 0)) {
-    if (!in_tunnel || !packet.offload.checksum_partial) return false;
+  const bool is_super = packet.offload.segment_size != 0;
+  const bool kernel_cuts = cuts_tunnels_ && packet.offload.segment_kind != core::kSegmentUdp;
+  if (!SoftwareOffload::must_fragment(packet) && !(in_tunnel && is_super && !kernel_cuts)) {
+    if (!in_tunnel || is_super || !packet.offload.checksum_partial) return false;
     if (core::finish_checksum(packet)) return false;
     outcome = DropReason::MALFORMED_L4;
     return true;
   }
   DropReason written = DropReason::NONE;
   const DropReason cut = lane.software.cut(packet, [&](rte_mbuf* frame) {
-    VnetHeader header;
-    std::memset(&header, 0, sizeof header);
-    const iovec iov[2] = {{&header, sizeof header}, {rte_pktmbuf_mtod(frame, void*), frame->data_len}};
+    const iovec iov[2] = {{const_cast<TunnelVnetHeader*>(&kFinished), header_bytes_},
+                          {rte_pktmbuf_mtod(frame, void*), frame->data_len}};
     written = write_pieces(fd, iov, 2);
     rte_pktmbuf_free(frame);
     return written == DropReason::NONE;

@@ -43,6 +43,8 @@ class VnetPort : public Port {
   };
   std::vector<Queue> queues_;
   KernelLink link_;
+  unsigned header_bytes_ = kVnetHeaderBytes;  // or kTunnelVnetHeaderBytes: what the kernel expects here
+  bool cuts_tunnels_ = false;                 // the kernel cuts super-packets inside of tunnels
 
  private:
   static constexpr unsigned kTrains = 4;
