@@ -49,6 +49,7 @@ std::vector<Key> shuffled_keys(uint32_t first, uint32_t count) {
   for (uint32_t i = 0; i < count; ++i) numbers[i] = first + i;
   std::shuffle(numbers.begin(), numbers.end(), std::mt19937(1));
   std::vector<Key> keys;
+  keys.reserve(numbers.size() + kBurst);
   for (const uint32_t n : numbers) keys.push_back(key_number<Key>(n));
   while (keys.size() % kBurst != 0) keys.push_back(keys[keys.size() - kBurst]);
   return keys;
@@ -123,6 +124,7 @@ void ours_insert(benchmark::State& state) {
     FlowTable<Entry>& table = *ours->table;
     // Memory as in a table that has been in use: every page is there.
     std::vector<FlowId> ids;
+    ids.reserve(keys.size());
     for (const Key& key : keys) ids.push_back(table.insert(key, table.hash(key), {}).hit.id);
     for (const FlowId id : ids) table.erase(id);
     for (uint32_t i = 0; i < count / 128; ++i) table.reclaim();
