@@ -38,7 +38,7 @@ void AgentServer::handle(const rpc::Request& request, const ipc::Reply& reply) {
                          "fairlead-agent does not serve request " + std::to_string(request.call_case()),
                          "ask the dataplane's socket, or make sure that both are of one version"});
   }
-  reply.answer(std::move(response));
+  reply.answer(response);
 }
 
 rpc::AgentStatus AgentServer::status() const {
@@ -74,7 +74,7 @@ void AgentServer::find_pod(const rpc::FindPodRequest& request, const ipc::Reply&
       continue;
     pod.set_node(agent_.node());
     for (const core::IpAddress& address : endpoint.addresses) pod.add_addresses(address.text());
-    return reply.answer(std::move(response));
+    return reply.answer(response);
   }
   const std::string key = request.pod_namespace() + "/" + request.pod_name();
   const auto known = intent.pods.find(key);
@@ -85,7 +85,7 @@ void AgentServer::find_pod(const rpc::FindPodRequest& request, const ipc::Reply&
   }
   pod.set_node(known->second.node);
   for (const core::IpAddress& address : known->second.addresses) pod.add_addresses(address.text());
-  reply.answer(std::move(response));
+  reply.answer(response);
 }
 
 void AgentServer::set_mode(const rpc::SetModeRequest& request, const ipc::Reply& reply) {
@@ -96,7 +96,7 @@ void AgentServer::set_mode(const rpc::SetModeRequest& request, const ipc::Reply&
     agent_.reload_manifests();
     rpc::Response response;
     response.mutable_set_mode()->set_generation(agent_.publisher().wanted().generation);
-    return reply.answer(std::move(response));
+    return reply.answer(response);
   }
   reply.fail({"FL1007", "there is no mode \"" + request.mode() + "\"", "one of Overlay, Routed, Auto"});
 }
@@ -117,7 +117,7 @@ void AgentServer::wait(const rpc::WaitRequest& request, const ipc::Reply& reply)
         rpc::Response response;
         response.mutable_wait()->set_generation(agent_.publisher().programmed_generation());
         response.mutable_wait()->set_wanted(agent_.publisher().wanted().generation);
-        reply.answer(std::move(response));
+        reply.answer(response);
       });
   reply.on_close([this, waiter] { agent_.publisher().cancel(waiter); });
 }

@@ -72,7 +72,7 @@ void Service::handle(const rpc::Request& request, const ipc::Reply& reply) {
                          "fairlead-dataplane does not serve request " + std::to_string(request.call_case()),
                          "ask the agent's socket, or make sure that both are of one version"});
   }
-  reply.answer(std::move(response));
+  reply.answer(response);
 }
 
 void Service::publish(const rpc::PublishRequest& request, const ipc::Reply& reply) {
@@ -86,7 +86,7 @@ void Service::publish(const rpc::PublishRequest& request, const ipc::Reply& repl
   spdlog::debug("generation {} in force", *done);
   rpc::Response response;
   response.mutable_publish()->set_generation(*done);
-  reply.answer(std::move(response));
+  reply.answer(response);
 }
 
 void Service::trace(const rpc::TraceRequest& request, const ipc::Reply& reply) const {
@@ -96,7 +96,7 @@ void Service::trace(const rpc::TraceRequest& request, const ipc::Reply& reply) c
   if (!trace) return reply.fail(trace.error());
   rpc::Response response;
   *response.mutable_trace() = ipc::to_message(*trace);
-  reply.answer(std::move(response));
+  reply.answer(response);
 }
 
 void Service::flows(const rpc::FlowsRequest& request, const ipc::Reply& reply) const {
@@ -113,7 +113,7 @@ void Service::flows(const rpc::FlowsRequest& request, const ipc::Reply& reply) c
     *flows.add_flows() = ipc::to_message(flow);
     return true;
   });
-  reply.answer(std::move(response));
+  reply.answer(response);
 }
 
 rpc::CountersReply Service::counters() const {

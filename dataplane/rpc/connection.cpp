@@ -180,7 +180,7 @@ Reply::Pending::~Pending() {
   }
 }
 
-void Reply::answer(rpc::Response response) const {
+void Reply::answer(const rpc::Response& response) const {
   if (pending_->answered) return;
   pending_->answered = true;
   pending_->on_close = nullptr;
@@ -190,7 +190,7 @@ void Reply::answer(rpc::Response response) const {
 void Reply::done() const {
   rpc::Response response;
   response.mutable_done();
-  answer(std::move(response));
+  answer(response);
 }
 
 void Reply::fail(const Error& error) const {

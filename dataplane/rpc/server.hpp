@@ -34,7 +34,7 @@ struct ServerOptions {
 // Threads: the io_context's.
 class Reply {
  public:
-  void answer(rpc::Response response) const;
+  void answer(const rpc::Response& response) const;
   void done() const;  // Response.done
   void fail(const Error& error) const;
 

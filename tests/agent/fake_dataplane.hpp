@@ -61,7 +61,7 @@ class FakeDataplane {
     rpc::Response response;
     if (request.has_get_state()) {
       *response.mutable_state() = ipc::to_message(state);
-      return reply.answer(std::move(response));
+      return reply.answer(response);
     }
     ASSERT_TRUE(request.has_publish());
     const auto delta = ipc::from_message(request.publish().delta());
@@ -77,7 +77,7 @@ class FakeDataplane {
     if (!wrong.empty()) return reply.fail(Error{"FL2101", wrong});
     EXPECT_EQ(core::validate(state), "");
     response.mutable_publish()->set_generation(state.generation);
-    reply.answer(std::move(response));
+    reply.answer(response);
   }
 
   boost::asio::io_context& io_;

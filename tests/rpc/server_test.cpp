@@ -166,7 +166,7 @@ TEST_F(ServerTest, AHandlerMayAnswerLaterAndOthersAreServedMeanwhile) {
   on_loop([&] {
     rpc::Response response;
     response.mutable_wait()->set_generation(42);
-    kept->answer(std::move(response));
+    kept->answer(response);
     kept.reset();
   });
   const Result<rpc::Response> response = late.get_future().get();
@@ -216,7 +216,7 @@ TEST_F(ServerTest, ALongMessageCrossesWhole) {
   start([](const rpc::Request& request, const Reply& reply) {
     rpc::Response response;
     response.mutable_trace()->set_pushed_header(request.capture().filter());
-    reply.answer(std::move(response));
+    reply.answer(response);
   });
   rpc::Request request;
   request.mutable_capture()->set_filter(std::string(15u << 20, 'x'));
@@ -276,7 +276,7 @@ TEST_F(ServerTest, ManyRequestsAtOnceAreAnsweredInOrder) {
   start([&count](const rpc::Request&, const Reply& reply) {
     rpc::Response response;
     response.mutable_publish()->set_generation(++count);
-    reply.answer(std::move(response));
+    reply.answer(response);
   });
   Client client = connect();
   for (int i = 0; i < 200; ++i) ASSERT_TRUE(client.send(status_request()).ok());
