@@ -85,7 +85,7 @@ bool CniService::handle(const rpc::Request& request, const ipc::Reply& reply) {
       if (!result) return reply.fail(result.error());
       rpc::Response response;
       *response.mutable_cni_add() = std::move(*result);
-      reply.answer(std::move(response));
+      reply.answer(response);
     });
   } else if (request.has_cni_del()) {
     del(request.cni_del(), answer);
@@ -110,7 +110,7 @@ void CniService::add(const rpc::CniAddRequest& request, AddDone done) {
   if (state_->queue.contains(key)) state_->remove(key, State::Because::kNote, [](const Result<void>&) {});
   const AttachmentRequest who{key, request.pod_namespace(), request.pod_name(), request.pod_uid(),
                               request.netns()};
-  state_->keys.run(key, [state = state_, who, done](const KeyQueue::Finished& finished) {
+  state_->keys.run(key, [state = state_, who, done = std::move(done)](const KeyQueue::Finished& finished) {
     auto job = std::make_shared<State::AddJob>();
     job->who = who;
     job->done = [done, finished](Result<rpc::CniAddReply> result) {
@@ -203,7 +203,8 @@ void CniService::del(const rpc::CniDelRequest& request, Done done) {
 }
 
 void CniService::State::remove(const AttachmentKey& key, Because because, Done done) {
-  keys.run(key, [this, self = shared_from_this(), key, because, done](const KeyQueue::Finished& finished) {
+  keys.run(key, [this, self = shared_from_this(), key, because,
+                 done = std::move(done)](const KeyQueue::Finished& finished) {
     const auto end = [this, key, done, finished](const Result<void>& result) {
       if (result) queue.remove(key);
       done(result);
@@ -267,7 +268,7 @@ void CniService::check(const rpc::CniCheckRequest& request, Done done) {
         const Result<PodLink> checked = check_pod_link(spec);
         return checked ? Result<void>() : Result<void>(checked.error());
       },
-      done);
+      std::move(done));
 }
 
 void CniService::collect_garbage(const rpc::CniGcRequest& request, Done done) {
@@ -279,7 +280,7 @@ void CniService::collect_garbage(const rpc::CniGcRequest& request, Done done) {
     std::string failures = {};
   };
   auto progress = std::make_shared<Progress>();
-  const auto one_less = [progress, done] {
+  const auto one_less = [progress, done = std::move(done)] {
     if (--progress->left != 0) return;
     progress->failures.empty() ? done({})
                                : done(Error{"FL4105", "not everything could be removed:" + progress->failures,

@@ -120,7 +120,7 @@ Result<void> CniService::State::drain_before_start() {
   for (const std::string& problem : problems) spdlog::warn("{}", problem);
   for (const DelQueue::Note& note : waiting) {
     const std::optional<Attachment> found = ipam->find(note.key);
-    const Result<void> removed =
+    Result<void> removed =
         found ? dismantle(*found) : remove_own_link(host_interface_name(note.key), note.key);
     if (!removed) return removed;
     queue.remove(note.key);
