@@ -278,11 +278,11 @@ Error Ipam::exhausted(core::Family family) const {
 Result<void> Ipam::set_cidrs(const std::vector<core::Prefix>& cidrs) {
   std::vector<AddressPool> pools;
   for (const core::Prefix& cidr : cidrs) {
-    AddressPool pool(cidr);
+    const AddressPool pool(cidr);
     if (pool.usable() == 0)
       return Error{"FL4007", "pod CIDR " + cidr.text() + " has no room for a pod",
                    cidr.address.is_ipv4() ? "use /30 or larger" : "use /126 or larger"};
-    pools.push_back(std::move(pool));
+    pools.push_back(pool);
   }
   std::lock_guard lock(mutex_);
   for (AddressPool& pool : pools) {

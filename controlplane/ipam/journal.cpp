@@ -80,7 +80,7 @@ bool sync_directory(const std::string& directory) {
 
 }  // namespace
 
-Journal::Journal(std::string directory, std::string name, std::string header)
+Journal::Journal(std::string directory, const std::string& name, std::string header)
     : directory_(std::move(directory)), path_(directory_ + "/" + name), header_(std::move(header)) {}
 
 Journal::~Journal() {

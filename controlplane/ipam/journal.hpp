@@ -57,7 +57,7 @@ class Journal {
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
-  Journal(std::string directory, std::string name, std::string header);
+  Journal(std::string directory, const std::string& name, std::string header);
   [[nodiscard]] Result<void> load(const Replay& replay);
   [[nodiscard]] Result<void> rewrite_locked(const std::vector<std::string>& payloads);
 
