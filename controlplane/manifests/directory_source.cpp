@@ -129,7 +129,7 @@ bool DirectorySource::scan() {
   std::set<std::string> present;
   for (;;) {
     errno = 0;
-    const dirent* entry = ::readdir(listing.get());  // NOLINT(concurrency-mt-unsafe): own stream
+    const dirent* entry = ::readdir(listing.get());  // the stream is our own: no other thread
     if (entry == nullptr && errno != 0) return unreadable();
     if (entry == nullptr) break;
     const std::string name = entry->d_name;

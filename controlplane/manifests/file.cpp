@@ -66,7 +66,7 @@ Result<void> replace_file(const std::string& path, std::string_view text, const 
   Descriptor file(::mkostemp(aside.data(), O_CLOEXEC));
   if (file.get() < 0) return failed("write beside");
   const auto give_up = [&](const char* doing) {
-    const Error error = failed(doing);
+    Error error = failed(doing);  // before unlink() changes errno
     ::unlink(aside.c_str());
     return error;
   };

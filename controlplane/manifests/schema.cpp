@@ -299,6 +299,7 @@ const Field* find_field(std::string_view path) {
 
 std::string_view nearest_field(std::string_view path) {
   std::vector<std::string_view> paths;
+  paths.reserve(kFields.size());
   for (const Field& field : kFields) paths.push_back(field.path);
   const std::string_view wanted = strip_kind(path);
   // A last name alone ("vni") stands for its path.

@@ -60,7 +60,7 @@ bool is_float(std::string_view t) {
 class ViewBuffer : public std::streambuf {
  public:
   explicit ViewBuffer(std::string_view text) {
-    char* begin = const_cast<char*>(text.data());  // NOLINT: a get area is never written to
+    char* begin = const_cast<char*>(text.data());  // a get area is never written to
     setg(begin, begin, begin + text.size());
   }
 };
