@@ -218,7 +218,7 @@ class Tracer {
     const parsed& p = walk_.p;
     const bool ports = p.has_ports != 0 && p.protocol != FL_PROTOCOL_ICMP && p.protocol != FL_PROTOCOL_ICMPV6;
     const auto side = [&](const ip_address& address, be16 port) {
-      const std::string text = address_of(address, p.ip_version).text();
+      std::string text = address_of(address, p.ip_version).text();
       if (!ports) return text;
       return (p.ip_version == 6 ? "[" + text + "]" : text) + ":" + std::to_string(from_be16(port));
     };

@@ -20,7 +20,7 @@ struct CounterBurst {
   bool has_reasons = false;
   Reasons drops, answers;  // with has_reasons
 
-  CounterBurst() {}  // NOLINT(modernize-use-equals-default): = default would clear drops and answers
+  CounterBurst() {}  // = default would clear drops and answers
 
   void add(Counter counter, uint64_t count = 1) { values[static_cast<size_t>(counter)] += count; }
   void drop(DropReason reason, uint64_t count = 1) {
