@@ -17,7 +17,6 @@
 namespace fairlead {
 namespace {
 
-using underlay::KernelRoute;
 using underlay::PortMap;
 using underlay::RouteTable;
 
