@@ -83,7 +83,7 @@ std::string find_program(const std::string& name) {
     for (std::string directory; std::getline(parts, directory, ':');) directories.push_back(directory);
   }
   for (const std::string& directory : directories) {
-    const std::string candidate = directory + "/" + name;
+    std::string candidate = directory + "/" + name;
     if (!directory.empty() && access(candidate.c_str(), X_OK) == 0) return candidate;
   }
   return {};

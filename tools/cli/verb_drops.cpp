@@ -30,7 +30,7 @@ std::string clock_text() {
   return text;
 }
 
-Exit print_once(Session& session, rpc::CountersReply counters) {
+Exit print_once(Session& session, const rpc::CountersReply& counters) {
   const bool all = session.line().given("all");
   if (session.is_structured()) {
     Json json = to_json(counters);
@@ -98,7 +98,7 @@ Exit run_drops(Session& session) {
   if (session.line().given("follow")) return follow(session);
   Result<rpc::CountersReply> counters = ask_counters(session);
   if (!counters) return session.fail(counters.error());
-  return print_once(session, std::move(*counters));
+  return print_once(session, *counters);
 }
 
 }  // namespace fairlead::cli

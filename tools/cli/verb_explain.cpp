@@ -111,6 +111,7 @@ Exit run_explain(Session& session) {
   std::string upper = word;
   std::transform(upper.begin(), upper.end(), upper.begin(), [](unsigned char c) { return std::toupper(c); });
   std::vector<std::string_view> names;
+  names.reserve(topics.size());
   for (const Topic& topic : topics) names.push_back(topic.name);
   std::string_view close = control::nearest_field(word);
   if (close.empty()) close = nearest(word, names);

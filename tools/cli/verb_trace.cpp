@@ -138,7 +138,7 @@ Result<rpc::TraceRequest> make_request(const Session& session, const End& from, 
 }
 
 std::string name_of(const End& end, const std::string& address, uint32_t port) {
-  const std::string text = address_and_port(address, port);
+  std::string text = address_and_port(address, port);
   if (end.endpoint == nullptr && end.remote.empty()) return text;
   return "pod " + (end.endpoint != nullptr ? pod_name(*end.endpoint) : end.remote) + " (" + text + ")";
 }
