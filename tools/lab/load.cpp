@@ -15,6 +15,7 @@
 #include <arpa/inet.h>
 #include <atomic>
 #include <cerrno>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -182,7 +183,7 @@ std::string percentiles(std::vector<uint64_t> samples_ns, const char* prefix = "
   std::sort(samples_ns.begin(), samples_ns.end());
   std::string text;
   const auto add = [&](const char* name, double p) {
-    const auto rank = static_cast<size_t>(p * static_cast<double>(samples_ns.size() - 1) + 0.5);
+    const auto rank = static_cast<size_t>(std::lround(p * static_cast<double>(samples_ns.size() - 1)));
     char member[64];
     std::snprintf(member, sizeof member, ",\"%s%s_us\":%.3f", prefix, name,
                   static_cast<double>(samples_ns[rank]) / 1e3);
