@@ -27,6 +27,7 @@ inline void start_eal(const char* program, const char* megabytes) {
   std::vector<std::string> words = {program,          "--no-huge", "--no-shconf", "--no-pci",
                                     "--no-telemetry", "-m",        megabytes,     "--log-level=4"};
   std::vector<char*> arguments;
+  arguments.reserve(words.size());
   for (std::string& word : words) arguments.push_back(word.data());
   if (rte_eal_init(static_cast<int>(arguments.size()), arguments.data()) < 0) {
     std::fprintf(stderr, "DPDK does not start; run as root or see the messages above\n");
