@@ -160,6 +160,7 @@ Result<EalStart> start_eal(const DpdkConfig& config) {
   }
   words.insert(words.end(), config.eal_arguments.begin(), config.eal_arguments.end());
   std::vector<char*> arguments;
+  arguments.reserve(words.size());
   for (std::string& word : words) arguments.push_back(word.data());
 
   if (!DpdkLog::instance().install()) {
