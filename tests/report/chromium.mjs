@@ -61,7 +61,7 @@ export class Chromium {
     const page = new Page(this, sessionId, targetId);
     this.listeners.add(page.listener);
     for (const domain of ['Page', 'Runtime', 'Log', 'Network']) await page.send(`${domain}.enable`);
-    await page.send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: isMobile ? 2 : 1, mobile: isMobile });
+    await page.send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: isMobile ? 1.5 : 1, mobile: isMobile });
     await page.setColor(color);
     const loaded = page.next('Page.loadEventFired');
     await page.send('Page.navigate', { url });
@@ -114,9 +114,10 @@ class Page {
     return result.value;
   }
 
-  // A PNG of the whole page, not only of the window.
-  async screenshot() {
-    const { cssContentSize: { width, height } } = await this.send('Page.getLayoutMetrics');
+  // A PNG of the page down to `most` pixels, not only of the window.
+  async screenshot(most = Infinity) {
+    const { cssContentSize: { width, height: whole } } = await this.send('Page.getLayoutMetrics');
+    const height = Math.min(whole, Math.ceil(most));
     const { data } = await this.send('Page.captureScreenshot', { captureBeyondViewport: true, clip: { x: 0, y: 0, width, height, scale: 1 } });
     return Buffer.from(data, 'base64');
   }

@@ -10,7 +10,9 @@ known = set(re.findall(r"FL_ERROR\((FL\d{4})", table.read_text()))
 used = {}
 for folder in ("dataplane", "controlplane", "tools"):
     for path in sorted((root / folder).rglob("*")):
-        if path == table or path.suffix not in {".cpp", ".hpp", ".h", ".py", ""} or not path.is_file():
+        if path == table or path.suffix not in {".cpp", ".hpp", ".h", ".py", ".mjs", ""} or not path.is_file():
+            continue
+        if "node_modules" in path.parts:
             continue
         if path.name == pathlib.Path(__file__).name:
             continue

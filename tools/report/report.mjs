@@ -31,7 +31,7 @@ function main(argv) {
   const [input, folder] = argv;
   const result = readResult(input);
   if (!existsSync(new URL('node_modules/uplot/package.json', import.meta.url))) {
-    throw new ReportError('FL6034', 4, 'uPlot is not in tools/report/node_modules', 'npm ci --prefix tools/report (tools/bench does it)');
+    throw new ReportError('FL6034', 4, 'uPlot is not in tools/report/node_modules', 'run tools/report/packages');
   }
   const charts = chartsOf(result);
   write(path.join(folder, 'report.html'), pageOf(result, charts));
