@@ -151,6 +151,13 @@ describe('charts', () => {
     assert.deepEqual(row.whisker, { p05: 69, p95: 72 });
     assert.equal(row.target, 58);
   });
+  test('a tunnel stands on the routed path of its family, or has no bar when it costs nothing', () => {
+    const of = (tunnel) => result(...Object.entries({ 'floor.cycles': 30, 'routed4.cycles': 71, 'routed4.above_floor': 40, 'encap4.cycles': 32 + tunnel, 'encap4.above_floor': tunnel })
+      .map(([id, median]) => figure({ id: `pps.${id}`, unit: 'cycles/packet', better: 'lower', median, p05: median - 1, p95: median + 1 })));
+    const bars = (tunnel) => rowOf(panelOf(of(tunnel), 'cycles'), 'VXLAN encapsulation, IPv4').bars.map(({ style, from, to }) => [style, from, to]);
+    assert.deepEqual(bars(55), [['floor', 0, 30], ['routed', 30, 70], ['overlay', 70, 85]]);
+    assert.deepEqual(bars(38), [['floor', 0, 30], ['routed', 30, 68]]);
+  });
   test('cycles of a peer become packets per second, the band turned round', () => {
     const of = result(figure({ id: 'pps.peer.testpmd_io.cycles', unit: 'cycles/packet', better: 'lower', median: 50, p05: 40, p95: 100 }));
     of.machine.tsc_ghz = 2;

@@ -21,8 +21,9 @@ const OWNERS = [
 ];
 const GRO = { style: 'gro', label: 'kernel, GRO at its receiver' };
 const PEERS = [['testpmd_io', 'testpmd io', 'io'], ['testpmd_macswap', 'testpmd macswap', 'macswap'], ['testpmd_csum', 'testpmd csum', 'csum'], ['l3fwd', 'l3fwd (LPM)', 'l3fwd']];
-const PATHS = [['routed4', 'routed, IPv4'], ['routed6', 'routed, IPv6'], ['encap4', 'VXLAN encapsulation, IPv4'], ['encap6', 'VXLAN encapsulation, IPv6 in IPv4'],
-  ['decap4', 'VXLAN decapsulation, IPv4'], ['geneve4', 'Geneve encapsulation, IPv4']];
+// [id, name, the path without the tunnel].
+const PATHS = [['routed4', 'routed, IPv4'], ['routed6', 'routed, IPv6'], ['encap4', 'VXLAN encapsulation, IPv4', 'routed4'],
+  ['encap6', 'VXLAN encapsulation, IPv6 in IPv4', 'routed6'], ['decap4', 'VXLAN decapsulation, IPv4', 'routed4'], ['geneve4', 'Geneve encapsulation, IPv4', 'routed4']];
 
 function tipOf(label, figure) {
   const lines = [label, `${withUnit(figure.median, figure.unit)} (5–95 %: ${range(figure)})`];
@@ -92,28 +93,30 @@ function cyclesPanel(figures) {
   const floor = figures.get('pps.floor.cycles');
   const label = 'floor: receive and send only';
   const rows = [floor
-    ? { ...barRow(label, 'floor', floor), text: `${number(floor.median)} whole`, cells: [label, number(floor.median), '', number(floor.median), range(floor), targetText(floor)] }
+    ? { ...barRow(label, 'floor', floor), text: `${number(floor.median)} whole`, cells: [label, number(floor.median), '', '', number(floor.median), range(floor), targetText(floor)] }
     : { label, missing: true, cells: [label, NOT_MEASURED] }];
-  for (const [path, name] of PATHS) {
+  for (const [path, name, inner] of PATHS) {
     const whole = figures.get(`pps.${path}.cycles`), above = figures.get(`pps.${path}.above_floor`);
     if (!whole || !above || !floor) {
       rows.push({ label: name, missing: true, cells: [name, NOT_MEASURED] });
       continue;
     }
-    const shift = floor.median, end = shift + above.median;
+    // A tunnel's step is what its path costs beyond the routed one of the same family; cheaper than that, it has no bar.
+    const shift = floor.median, end = shift + above.median, routed = inner ? figures.get(`pps.${inner}.above_floor`)?.median : above.median;
+    const split = shift + Math.min(routed ?? 0, above.median), tunnel = inner && routed !== undefined ? number(above.median - routed) : '';
     rows.push({
-      label: name, bars: [{ style: 'floor', from: 0, to: shift }, { style: /encap|decap|geneve/.test(path) ? 'overlay' : 'routed', from: shift, to: end }],
+      label: name, bars: [{ style: 'floor', from: 0, to: shift }, { style: 'routed', from: shift, to: split }, { style: 'overlay', from: split, to: end }].filter(({ from, to }) => to > from),
       whisker: { p05: shift + above.p05, p95: shift + above.p95 }, target: above.target && shift + above.target.at_most,
       text: `+${number(above.median)} above the floor`, tip: `${tipOf(`${name}, above the floor`, above)}\n${tipOf('whole', whole)}`,
-      cells: [name, number(floor.median), bandText(above), number(whole.median), range(whole), targetText(above)],
+      cells: [name, number(floor.median), bandText(above), tunnel, number(whole.median), range(whole), targetText(above)],
     });
   }
   for (const [id, name, style] of PEERS) {
     const peer = figures.get(`pps.peer.${id}.cycles`);
     const row = barRow(name, style, peer);
-    rows.push(peer ? { ...row, text: `${number(peer.median)} whole`, cells: [name, '', '', number(peer.median), range(peer), ''] } : row);
+    rows.push(peer ? { ...row, text: `${number(peer.median)} whole`, cells: [name, '', '', '', number(peer.median), range(peer), ''] } : row);
   }
-  return rowsPanel('64 B, 16 k flows, one worker', 'cycles/packet', rows, ['', 'floor', 'above the floor', 'whole', '5–95 % of the whole', 'target above the floor']);
+  return rowsPanel('64 B, 16 k flows, one worker', 'cycles/packet', rows, ['', 'floor', 'above the floor', 'of it the tunnel', 'whole', '5–95 % of the whole', 'target above the floor']);
 }
 
 function newFlowsPanel(figures) {
@@ -198,9 +201,9 @@ export function chartsOf(result) {
     { id: 'throughput', title: 'Throughput by packet size', command: 'pps',
       description: 'Packets per second of one core on the replay port: overlay, routed, and programs of DPDK on the same port. testpmd looks nothing up; l3fwd is the router to compare with.',
       panels: [sizesPanel(figures, result.machine)] },
-    { id: 'cycles', title: 'Cycles per packet, above the I/O floor', command: 'pps',
-      description: 'Stacked bars: what receiving and sending alone costs on this port, and what the path adds to it. Shorter is better.',
-      legend: [{ style: 'floor', label: 'the port’s floor' }, { style: 'routed', label: 'routed path' }, { style: 'overlay', label: 'overlay path' }, band, targetMark],
+    { id: 'cycles', title: 'Cycles per packet by step', command: 'pps',
+      description: 'What receiving and sending alone costs on this port; on it what forwarding adds, and on that what a tunnel costs beyond the routed path of the same family. Shorter is better.',
+      legend: [{ style: 'floor', label: 'the port’s floor' }, { style: 'routed', label: 'parse, look up, route, rewrite' }, { style: 'overlay', label: 'tunnel' }, band, targetMark],
       panels: [cyclesPanel(figures), newFlowsPanel(figures)] },
     { id: 'flows', title: 'Cost by number of flows', command: 'pps',
       description: 'Cycles per packet when packets are spread at random over so many known flows. Lower is better; what grows is waiting for memory.',
@@ -211,7 +214,7 @@ export function chartsOf(result) {
       panels: [systemsPanel(figures, 'Goodput', 'Gb/s', 'stream', 'gbps'), systemsPanel(figures, 'CPU of the whole machine', '% of a core per Gb/s', 'stream', 'cpu_per_gbps')] },
     { id: 'latency', title: 'Latency', command: 'tcp', alsoCommand: 'idle',
       description: 'Median and 99th percentile of all samples of a slice; the line through a mark is its 5–95 % band over the rounds. Further left is better.',
-      legend: [...OWNERS, { ...GRO, mark: 'outline' }, ...latencyMarks, band, targetMark],
+      legend: [...OWNERS, { ...GRO, mark: 'outline' }, ...latencyMarks, band, { ...targetMark, label: 'target of the p99' }],
       panels: [latencyPanel(figures, 'TCP request and response, one byte each way', 'rr'), latencyPanel(figures, 'TCP connect, request, response, close', 'crr'), wakePanel(figures)] },
     { id: 'small', title: 'Small datagrams between pods', command: 'tcp',
       description: 'UDP in frames of 64 bytes, sent as fast as they go; what the receiver counted. Longer is better.',

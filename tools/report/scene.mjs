@@ -75,15 +75,20 @@ export function rowsScene(panel, place, colours, scheme, notMeasured) {
   });
 }
 
-// Points of series that are not joined stand beside each other, not on top.
+// Points of series that are not joined stand beside each other, to the left of their place, where no line passes.
 const DODGE_PX = 16;
+
+function dodgeOf(panel, x) {
+  const aside = panel.series.filter((line) => !line.joined).length;
+  return panel.x.names ? Math.min(DODGE_PX, (x(0.5) - x(0)) / (aside + 0.5)) : DODGE_PX;
+}
 
 // The marks of a panel of lines; `withLines` adds what uPlot draws itself: the lines and their bands.
 export function linesScene(panel, { x, y }, colours, scheme, withLines) {
-  const shapes = [], marks = [];
+  const shapes = [], marks = [], dodge = dodgeOf(panel, x);
   let aside = 0;
   for (const line of panel.series) {
-    const style = STYLES[line.style], colour = style[scheme], shift = line.joined ? 0 : (aside += DODGE_PX);
+    const style = STYLES[line.style], colour = style[scheme], shift = line.joined ? 0 : (aside -= dodge);
     const runs = [[]];
     for (const point of line.points) {
       const px = x(point.x) + shift;
