@@ -16,9 +16,23 @@ inline constexpr uint16_t kBigBufferBytes = UINT16_MAX;
 inline constexpr uint16_t kBigFrameMax = kBigBufferBytes - RTE_PKTMBUF_HEADROOM;
 inline constexpr uint16_t kSmallFrameRoom = RTE_MBUF_DEFAULT_DATAROOM;
 
-// A pool of buffers with `frame_room` bytes behind the usual headroom. One that exists under that name from
-// an earlier engine of the process is used again. FL2002 when there is no memory for it.
-[[nodiscard]] Result<rte_mempool*> create_pool(const std::string& name, unsigned count, uint16_t frame_room);
+// Where a pool's buffers lie.
+enum class PoolLayout : uint8_t {
+  // One behind the other. DPDK's default keeps each inside a page. Without huge pages that costs two fifths
+  // of the memory, and all buffers begin at the same place of a page, so that they share a few sets of the
+  // caches (taking, filling, reading and giving back a small frame: 70 cycles instead of 35 to 55).
+  kPacked,
+  // Each fills one page (or as many as it needs) to the byte. AF_XDP needs both: no frame over a page's end,
+  // where a NIC's memory may not go on, and no gaps, because net_af_xdp 22.11 shares the pool's size times
+  // the size of a buffer with the kernel, from the first one on: a buffer behind that is unknown to the
+  // kernel and lost with its frame at first use.
+  kPages,
+};
+
+// A pool of buffers with at least `frame_room` bytes behind the usual headroom. One that exists under that
+// name from an earlier engine of the process is used again. FL2002 when there is no memory for it.
+[[nodiscard]] Result<rte_mempool*> create_pool(const std::string& name, unsigned count, uint16_t frame_room,
+                                               PoolLayout layout = PoolLayout::kPacked);
 
 // core::Packet is a view of one contiguous mbuf, which `Packet::buffer` names. These two keep both sides
 // true.

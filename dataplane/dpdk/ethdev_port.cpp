@@ -136,7 +136,8 @@ Result<void> EthdevPort::configure(unsigned workers) {
 
   const uint16_t room = std::max(opening_.frame_room, kSmallFrameRoom);
   auto pool = create_pool("fl_port" + std::to_string(spec_.id) + "_" + std::to_string(ethdev_),
-                          opening_.buffers * pairs, room);
+                          opening_.buffers * pairs, room,
+                          opening_.private_pool ? PoolLayout::kPages : PoolLayout::kPacked);
   if (!pool) return pool.error();
   pool_ = *pool;
   return {};
