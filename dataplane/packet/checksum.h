@@ -9,6 +9,12 @@
 // order (RFC 1071 section 2 (B)), so nothing is ever swapped. A running sum is 64 bits wide and folded once
 // at the end.
 
+// x86-64 has SSE2; other machines and BPF take the plain loops alone.
+#if defined(__SSE2__) && !defined(__bpf__)
+#define FL_CHECKSUM_SSE2
+#include <emmintrin.h>
+#endif
+
 FL_BEGIN
 
 // The 16-bit one's complement sum of what was accumulated.
@@ -33,11 +39,51 @@ FL_INLINE be16 checksum_finish_udp(__u64 sum) {
   return field;
 }
 
+#ifdef FL_CHECKSUM_SSE2
+// The sum of the 16-bit words of `blocks` times 32 bytes at `from`, which are copied to `to` on the way
+// unless that is null. SSE2 multiplies signed words only: 0x8000 is taken from each before and given back
+// after.
+FL_INLINE __u64 checksum_blocks(__u8* to, const __u8* from, __u32 blocks) {
+  const __u32 kBlockBytes = 32, kBlocksAtOnce = 1 << 14;  // a lane of 32 bits holds nearly twice as many
+  const __m128i half = _mm_set1_epi16((short)0x8000), one = _mm_set1_epi16(1);
+  __u64 sum = (__u64)blocks * (kBlockBytes / 2 * 0x8000);
+  while (blocks != 0) {
+    __m128i a = _mm_setzero_si128(), b = a;
+    __u32 count = blocks < kBlocksAtOnce ? blocks : kBlocksAtOnce;
+    blocks -= count;
+    for (; count != 0; --count, from += kBlockBytes) {
+      const __m128i first = _mm_loadu_si128((const __m128i*)from);
+      const __m128i second = _mm_loadu_si128((const __m128i*)(from + kBlockBytes / 2));
+      if (to) {
+        _mm_storeu_si128((__m128i*)to, first);
+        _mm_storeu_si128((__m128i*)(to + kBlockBytes / 2), second);
+        to += kBlockBytes;
+      }
+      a = _mm_add_epi32(a, _mm_madd_epi16(_mm_xor_si128(first, half), one));
+      b = _mm_add_epi32(b, _mm_madd_epi16(_mm_xor_si128(second, half), one));
+    }
+    int lane[8];
+    _mm_storeu_si128((__m128i*)lane, a);
+    _mm_storeu_si128((__m128i*)(lane + 4), b);
+    for (int i = 0; i < 8; ++i) sum += (__u64)(__s64)lane[i];
+  }
+  return sum;
+}
+#endif
+
 // Adds `length` bytes at `data` to `sum`; an odd last byte counts as if a zero followed. `data` may have any
 // alignment, but must begin at an even offset of what is summed. In BPF only for constant lengths (else:
 // bpf_csum_diff).
 FL_FUNCTION __u64 checksum_add(__u64 sum, const void* data, __u32 length) {
   const __u8* at = (const __u8*)data;
+#ifdef FL_CHECKSUM_SSE2
+  if (length >= 64) {
+    const __u32 bytes = length & ~31u;
+    sum += checksum_blocks(0, at, bytes / 32);
+    at += bytes;
+    length -= bytes;
+  }
+#endif
   // Four independent sums of 32-bit words: no carry to wait for, and 2^32 words fit.
   __u64 a = 0, b = 0, c = 0, d = 0;
   __u32 word[4];
@@ -73,6 +119,15 @@ FL_FUNCTION __u64 checksum_add(__u64 sum, const void* data, __u32 length) {
 FL_FUNCTION __u64 checksum_copy(__u64 sum, void* to, const void* from, __u32 length) {
   const __u8* source = (const __u8*)from;
   __u8* target = (__u8*)to;
+#ifdef FL_CHECKSUM_SSE2
+  if (length >= 64) {
+    const __u32 bytes = length & ~31u;
+    sum += checksum_blocks(target, source, bytes / 32);
+    source += bytes;
+    target += bytes;
+    length -= bytes;
+  }
+#endif
   __u64 a = 0, b = 0, c = 0, d = 0;
   __u32 word[4];
   for (; length >= 16; length -= 16, source += 16, target += 16) {

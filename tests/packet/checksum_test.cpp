@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 namespace fairlead::test {
@@ -46,6 +47,36 @@ TEST(Checksum, EveryLengthAndAlignment) {
       ASSERT_EQ(host(checksum_finish(checksum_add(0, bytes.data() + offset, static_cast<uint32_t>(length)))),
                 slow_field(part));
     }
+  }
+}
+
+TEST(Checksum, CopiesExactlyWhatItSums) {
+  std::mt19937_64 random(2);
+  Bytes bytes(300);
+  for (auto& byte : bytes) byte = static_cast<uint8_t>(random());
+  for (size_t offset = 0; offset < 17; ++offset) {
+    for (size_t length = 0; length + offset <= bytes.size(); ++length) {
+      const uint8_t* from = bytes.data() + offset;
+      Bytes to(length + 2 * 17, 0xa5);
+      const uint64_t sum = checksum_copy(7, to.data() + 17 - offset, from, static_cast<uint32_t>(length));
+      ASSERT_EQ(checksum_fold(sum), checksum_fold(checksum_add(7, from, static_cast<uint32_t>(length))));
+      Bytes expected(to.size(), 0xa5);
+      std::copy_n(from, length, expected.begin() + static_cast<long>(17 - offset));
+      ASSERT_EQ(to, expected) << length << " bytes at " << offset;
+    }
+  }
+}
+
+// More than the lanes of one round hold, and words that are the most and the least as signed numbers.
+TEST(Checksum, LongSumsAreThoseOfTheirParts) {
+  std::mt19937_64 random(3);
+  for (const int kind : {0x00, 0x7f, 0x80, 0xff, -1}) {
+    Bytes bytes((2 << 20) + 50);
+    for (auto& byte : bytes) byte = static_cast<uint8_t>(kind < 0 ? random() : static_cast<unsigned>(kind));
+    uint64_t words = 0;
+    for (size_t i = 0; i < bytes.size(); i += 2) words += at<uint16_t>(bytes, i);
+    EXPECT_EQ(checksum_add(0, bytes.data(), static_cast<uint32_t>(bytes.size())) % 0xffff, words % 0xffff)
+        << kind;
   }
 }
 
