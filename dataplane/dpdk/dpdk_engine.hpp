@@ -11,7 +11,7 @@
 namespace fairlead::dpdk {
 
 enum class Polling : uint8_t {
-  kAdaptive,  // poll under load, then pause, then sleep until a port has something
+  kAdaptive,  // poll for as long as a packet may come soon, then sleep until a port has something
   kBusy,      // never sleep
 };
 
@@ -20,8 +20,7 @@ struct DpdkConfig {
   unsigned workers = 1;
   std::vector<unsigned> worker_cpus;  // one CPU per worker; empty: workers float over the process's CPUs
   Polling polling = Polling::kAdaptive;
-  uint32_t spin_us =
-      0;  // adaptive: how long to poll in vain before sleeping; 0: chosen by the number of CPUs
+  uint32_t longest_poll_us = 200;          // adaptive: how long to poll for the next packet at most
   uint32_t memory_mib = 512;               // without huge pages: address space, touched only as used
   bool huge_pages = true;                  // use them when enough are free
   bool pci = false;                        // scan the PCI bus (exclusive uplinks only)

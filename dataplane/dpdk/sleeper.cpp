@@ -4,13 +4,14 @@
 
 #include <algorithm>
 #include <ctime>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 namespace fairlead::dpdk {
 
-Sleeper::Sleeper(Polling polling, uint64_t spin_ns)
-    : polling_(polling), spin_ns_(spin_ns), wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+Sleeper::Sleeper(Polling polling, uint64_t longest_poll_ns)
+    : polling_(polling), window_(longest_poll_ns), wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
 
 Sleeper::~Sleeper() {
   if (wake_fd_ >= 0) close(wake_fd_);
@@ -36,14 +37,30 @@ void Sleeper::follow(const PortSet& ports, unsigned worker) {
   }
 }
 
+// The CPU was given to others and took its time to come back.
+void Sleeper::note_absence(uint64_t now_ns) {
+  if (gave_way_ns_ != 0 && now_ns - gave_way_ns_ >= kCpuGoneNs) window_.close_until(now_ns + kNoPollingNs);
+  gave_way_ns_ = 0;
+}
+
+void Sleeper::worked(uint64_t now_ns) {
+  note_absence(now_ns);
+  if (idle_since_ns_ != 0) window_.found(now_ns - idle_since_ns_);
+  idle_since_ns_ = 0;
+  ramp_ns_ = kRampFirstNs;
+  woke_for_nothing_ = false;
+}
+
 bool Sleeper::idle(uint64_t now_ns) {
   if (polling_ == Polling::kBusy) {
     rte_pause();
     return false;
   }
+  note_absence(now_ns);
   if (idle_since_ns_ == 0) idle_since_ns_ = now_ns;
-  if (now_ns - idle_since_ns_ >= spin_ns_) return true;
-  for (int i = 0; i < 8; ++i) rte_pause();
+  if (!window_.is_open(now_ns, now_ns - idle_since_ns_)) return true;
+  gave_way_ns_ = now_ns;
+  sched_yield();
   return false;
 }
 

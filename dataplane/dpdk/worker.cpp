@@ -30,22 +30,13 @@ void add(std::atomic<uint64_t>& counter, uint64_t value) {
   counter.store(counter.load(std::memory_order_relaxed) + value, std::memory_order_relaxed);
 }
 
-// Where CPUs are shared (with pods, with other dataplanes), polling in vain takes from those who would send
-// us something.
-uint64_t default_spin_ns() {
-  cpu_set_t cpus;
-  CPU_ZERO(&cpus);
-  const bool few = sched_getaffinity(0, sizeof cpus, &cpus) != 0 || CPU_COUNT(&cpus) <= 2;
-  return few ? 5'000 : 50'000;
-}
-
 }  // namespace
 
 Worker::Worker(unsigned index, core::Forwarder& forwarder, const DpdkConfig& config)
     : index_(index),
       judge_(forwarder.worker(index)),
       cpu_(index < config.worker_cpus.size() ? static_cast<int>(config.worker_cpus[index]) : -1),
-      sleeper_(config.polling, config.spin_us == 0 ? default_spin_ns() : uint64_t{config.spin_us} * 1000) {}
+      sleeper_(config.polling, uint64_t{config.longest_poll_us} * 1000) {}
 
 Worker::~Worker() {
   stop();
@@ -125,7 +116,7 @@ void Worker::run() {
     loop(now_ns, *ports);
     judge_.quiescent();
     if (found_work_) {
-      sleeper_.worked();
+      sleeper_.worked(now_ns);
     } else if (sleeper_.idle(now_ns)) {
       judge_.offline();
       sleeper_.sleep(now_ns, held_.empty() ? Sleeper::kSleepNs : HoldTable::kWaitNs / 20);
