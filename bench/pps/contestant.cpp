@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
@@ -95,6 +96,11 @@ Result<Contestant> Contestant::start(Command command) {
   Contestant made(std::move(command));
   if (auto launched = made.launch(); !launched) return launched.error();
   if (auto ready = made.await_pages(); !ready) return ready.error();
+  if (made.command_.answers) {
+    // Ours hands out nothing before it has its routes: it would not be what is measured.
+    if (made.ask("counters").empty()) return made.failed("it does not answer");
+    made.resume();
+  }
   return made;
 }
 
@@ -103,7 +109,8 @@ Contestant::Contestant(Contestant&& other) noexcept
       pid_(std::exchange(other.pid_, -1)),
       to_(std::exchange(other.to_, -1)),
       from_(std::exchange(other.from_, -1)),
-      pages_(std::move(other.pages_)) {
+      pages_(std::move(other.pages_)),
+      lost_(other.lost_) {
   other.pages_.clear();
 }
 
@@ -123,12 +130,54 @@ bool Contestant::is_alive() const {
 }
 
 void Contestant::resume() {
+  hold(false);
   kill(pid_, SIGCONT);
 }
 
 void Contestant::pause() {
+  hold(true);
+  come_to_rest();
+  stop();
+}
+
+void Contestant::stop() {
   kill(pid_, SIGSTOP);
   while (is_alive() && state_of(pid_) != 'T') usleep(200);
+}
+
+void Contestant::hold(bool held) {
+  for (replay::Page* page : pages_) page->paused.store(held ? 1 : 0, std::memory_order_relaxed);
+}
+
+std::vector<uint64_t> Contestant::refused() const {
+  std::vector<uint64_t> counts;
+  for (const replay::Page* page : pages_) {
+    for (uint32_t i = 0; i < page->rx_queues; ++i)
+      counts.push_back(__atomic_load_n(&page->queues.at(i).refused, __ATOMIC_ACQUIRE));
+  }
+  return counts;
+}
+
+// First every queue has asked in vain: a thread that was kept from the core in the middle of receiving would
+// hand out frames later. Then as many have come out as were handed out, but for those lost before. Where some
+// are lost that never happens; the time they are waited for is long, since whoever else runs may keep the
+// threads from the core.
+void Contestant::come_to_rest() {
+  constexpr auto kLongest = std::chrono::seconds(2);
+  const auto end = std::chrono::steady_clock::now() + kLongest;
+  const std::vector<uint64_t> before = refused();
+  const auto is_at_rest = [&] {
+    const std::vector<uint64_t> now = refused();
+    for (size_t i = 0; i < now.size(); ++i) {
+      if (now[i] == before[i]) return false;
+    }
+    const replay::Totals sum = totals();
+    return static_cast<int64_t>(sum.rx_packets - sum.tx_packets) == lost_;
+  };
+  constexpr int kPauseUs = 100;
+  while (!is_at_rest() && is_alive() && std::chrono::steady_clock::now() < end) usleep(kPauseUs);
+  const replay::Totals sum = totals();
+  lost_ = static_cast<int64_t>(sum.rx_packets - sum.tx_packets);
 }
 
 replay::Totals Contestant::totals() const {
@@ -168,28 +217,24 @@ uint64_t Contestant::switches() const {
 std::string Contestant::ask(const std::string& question) {
   const std::string line = question + "\n";
   if (write(to_, line.data(), line.size()) != static_cast<ssize_t>(line.size())) return {};
+  kill(pid_, SIGCONT);
   std::string answer;
   pollfd input{from_, POLLIN, 0};
   char byte = 0;
   while (poll(&input, 1, kAnswerSeconds * 1000) > 0 && read(from_, &byte, 1) == 1 && byte != '\n')
     answer += byte;
+  stop();
   return answer;
 }
 
 Result<Contestant::FlowCounts> Contestant::flow_counts() {
-  resume();
   const std::string answer = ask("counters");
-  pause();
   FlowCounts counts;
   std::istringstream words(answer);
   std::string hits, misses;
   words >> hits >> counts.hits >> misses >> counts.misses;
   if (hits != "hits" || misses != "misses") return failed("it does not answer: \"" + answer + "\"");
   return counts;
-}
-
-void Contestant::hold(bool held) {
-  for (replay::Page* page : pages_) page->paused.store(held ? 1 : 0, std::memory_order_relaxed);
 }
 
 std::string Contestant::first_wrong() const {

@@ -31,21 +31,24 @@ class Contestant {
   ~Contestant();
 
   void resume();
+  // Nothing more is handed out; what was comes out, or is lost; then it is stopped.
   void pause();
   // All its devices together.
   [[nodiscard]] replay::Totals totals() const;
+  // Frames that were handed out and did not come out, as of the last pause. While it runs nobody can tell:
+  // some are underway, and the counters are read one after the other.
+  [[nodiscard]] int64_t lost() const { return lost_; }
   // Involuntary context switches of the threads on the measured CPUs so far.
   [[nodiscard]] uint64_t switches() const;
-  // The answer to a question of serve(). Only while resumed.
+  // The answer to a question of serve(); empty: it has none. Paused before and after: it runs, but nothing is
+  // handed out.
   [[nodiscard]] std::string ask(const std::string& question);
-  // Packets that found their flow and that did not, by the forwarder's own counters; the contestant is paused
-  // before and after. Errors: FL6101 it does not answer.
+  // Packets that found their flow and that did not, by the forwarder's own counters. Errors: FL6101 it does
+  // not answer.
   struct FlowCounts {
     uint64_t hits = 0, misses = 0;
   };
   [[nodiscard]] Result<FlowCounts> flow_counts();
-  // Nothing is handed out while held, though the process runs.
-  void hold(bool held);
   [[nodiscard]] std::string first_wrong() const;  // empty: nothing was
   [[nodiscard]] const std::string& name() const { return command_.name; }
   [[nodiscard]] bool is_alive() const;
@@ -55,11 +58,16 @@ class Contestant {
   Result<void> launch();
   Result<void> await_pages();
   Error failed(const std::string& what) const;
+  void hold(bool held);
+  void come_to_rest();
+  [[nodiscard]] std::vector<uint64_t> refused() const;  // of every queue that hands out frames
+  void stop();
 
   Command command_;
   pid_t pid_ = -1;
   int to_ = -1, from_ = -1;
   std::vector<replay::Page*> pages_;
+  int64_t lost_ = 0;
 };
 
 }  // namespace fairlead::bench

@@ -58,8 +58,20 @@ Error broken(const Contestant& contestant, const std::string& what) {
           "a figure about packets that were lost or wrong would mean nothing"};
 }
 
-// Frames in the application's own bursts while it is stopped.
-constexpr uint64_t kUnderway = 1024;
+// The counters at a moment, which is not one when somebody else got the CPU while they were read.
+struct Reading {
+  replay::Totals totals;
+  uint64_t cycles = 0;
+  bool is_late = false;
+};
+Reading read_totals(const Contestant& contestant) {
+  constexpr double kLateUs = 50;
+  Reading reading;
+  reading.cycles = __rdtsc();
+  reading.totals = contestant.totals();
+  reading.is_late = static_cast<double>(__rdtsc() - reading.cycles) > kLateUs * 1e3 * tsc_ghz();
+  return reading;
+}
 
 }  // namespace
 
@@ -124,27 +136,31 @@ double core_per_tsc(unsigned cpu) {
 }
 
 Result<Slice> run_slice(Contestant& contestant, const Rounds& rounds) {
+  const replay::Totals at_rest = contestant.totals();
+  const int64_t lost = contestant.lost();
   contestant.resume();
   sleep_ms(rounds.warm_ms);
   const uint64_t switches = contestant.switches();
   const uint64_t stolen = stolen_ticks(rounds.cpu);
-  const replay::Totals before = contestant.totals();
-  const uint64_t start = __rdtsc();
+  const Reading first = read_totals(contestant);
   sleep_ms(rounds.slice_ms);
-  replay::Totals done = contestant.totals();
-  const uint64_t cycles = __rdtsc() - start;
-  const bool disturbed =
-      contestant.switches() > switches + rounds.tolerated_switches || stolen_ticks(rounds.cpu) != stolen;
+  const Reading last = read_totals(contestant);
+  const bool disturbed = first.is_late || last.is_late ||
+                         contestant.switches() > switches + rounds.tolerated_switches ||
+                         stolen_ticks(rounds.cpu) != stolen;
   contestant.pause();
   if (!contestant.is_alive()) return broken(contestant, "it has ended");
-  done -= before;
-  if (done.wrong() != 0) return broken(contestant, std::to_string(done.wrong()) + " frames came out wrong");
-  if (done.rx_packets == 0) return broken(contestant, "it received nothing");
-  if (done.rx_packets > done.tx_packets + kUnderway) {
-    return broken(contestant, std::to_string(done.rx_packets - done.tx_packets) + " of " +
-                                  std::to_string(done.rx_packets) + " frames did not come out");
+  replay::Totals all = contestant.totals();
+  all -= at_rest;
+  if (all.wrong() != 0) return broken(contestant, std::to_string(all.wrong()) + " frames came out wrong");
+  if (all.rx_packets == 0) return broken(contestant, "it received nothing");
+  if (contestant.lost() != lost) {
+    return broken(contestant, std::to_string(contestant.lost() - lost) + " of " +
+                                  std::to_string(all.rx_packets) + " frames did not come out");
   }
-  return Slice{static_cast<double>(cycles) / static_cast<double>(done.tx_packets), done.tx_packets,
+  const uint64_t packets = last.totals.tx_packets - first.totals.tx_packets;
+  if (packets == 0) return Slice{.disturbed = true};  // it did not get the core at all
+  return Slice{static_cast<double>(last.cycles - first.cycles) / static_cast<double>(packets), packets,
                disturbed};
 }
 

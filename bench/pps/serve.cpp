@@ -148,7 +148,8 @@ class ServedEngine final : public Served {
 };
 
 // The port alone: frames from one device to the other, by nothing but rte_eth_rx_burst() and
-// rte_eth_tx_burst(). With `break_what`, one byte in a thousand packets is wrong, which has to be noticed.
+// rte_eth_tx_burst(). With `break_what`, one byte in a thousand packets is wrong, or one packet in a
+// million is not sent, which has to be noticed.
 class ServedFloor final : public Served {
  public:
   ~ServedFloor() override {
@@ -218,10 +219,20 @@ class ServedFloor final : public Served {
   void forward_wrongly(uint16_t from, uint16_t to, uint16_t queue, const std::string& what) {
     rte_mbuf* mbufs[core::kBurst];
     uint64_t packets = 0;
-    constexpr uint64_t kOneOf = 1000;
+    constexpr uint64_t kOneOf = 1000, kOneLostOf = 1'000'000;
     while (!stops_.load(std::memory_order_relaxed)) {
       const uint16_t got = rte_eth_rx_burst(from, queue, mbufs, core::kBurst);
+      uint16_t kept = 0;
       for (uint16_t i = 0; i < got; ++i) {
+        if (what == "lose") {
+          if (++packets % kOneLostOf == 0) {
+            rte_pktmbuf_free(mbufs[i]);
+          } else {
+            mbufs[kept++] = mbufs[i];
+          }
+          continue;
+        }
+        ++kept;
         if (packets++ % kOneOf != 0) continue;
         if (what == "length") {
           rte_pktmbuf_trim(mbufs[i], 2);
@@ -229,7 +240,7 @@ class ServedFloor final : public Served {
           ++rte_pktmbuf_mtod(mbufs[i], uint8_t*)[what == "ttl" ? 22 : 40];  // IPv4 TTL; UDP checksum
         }
       }
-      if (got != 0) rte_eth_tx_burst(to, queue, mbufs, got);
+      if (kept != 0) rte_eth_tx_burst(to, queue, mbufs, kept);
     }
   }
 

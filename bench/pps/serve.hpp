@@ -15,7 +15,7 @@ struct Serving {
   std::string sink_page;
   unsigned first_cpu = 0;  // of the workers; the control thread gets the last one
   unsigned control_cpu = 1;
-  std::string break_what;  // tests only: "ttl" or "encap" sends wrong frames
+  std::string break_what;  // tests only: "ttl", "payload" or "length" sends wrong frames, "lose" none
 };
 
 // Runs the path on the replay port until standard input ends. Answers one line to each line read: "counters"

@@ -239,21 +239,15 @@ Result<void> new_flows(Stage& stage, Report& report, const Rounds& rounds, uint3
   auto started = Contestant::start(stage.ours(load));
   if (!started) return started.error();
   Contestant contestant = std::move(*started);
-  const auto empty = [&]() -> bool {
-    contestant.resume();
-    contestant.hold(true);
-    const bool done = contestant.ask("flush") == "flushed";
-    contestant.pause();
-    contestant.hold(false);
-    return done;
-  };
   while (contestant.is_alive() && contestant.totals().rx_packets < 2 * uint64_t{kFlows}) usleep(10'000);
+  contestant.pause();
   std::vector<double> cycles;
   uint64_t since_empty = kFlows;
   Contestant::FlowCounts before_all;
   for (unsigned tries = 0; cycles.size() < rounds.count && tries < 3 * rounds.count; ++tries) {
     if (since_empty > kFlows / 2) {
-      if (!empty()) return Error{"FL6101", contestant.name() + ": it does not answer", ""};
+      if (contestant.ask("flush") != "flushed")
+        return Error{"FL6101", contestant.name() + ": it does not answer", ""};
       since_empty = 0;
     }
     if (tries == 0) {
@@ -287,6 +281,7 @@ Result<double> resident_bytes(Stage& stage, uint32_t flows) {
   auto started = Contestant::start(stage.ours(load_of("routed4", flows)));
   if (!started) return started.error();
   while (started->is_alive() && started->totals().rx_packets < 2 * uint64_t{flows}) usleep(10'000);
+  started->pause();
   const double bytes = std::strtod(started->ask("rss").c_str(), nullptr);
   if (bytes <= 0) return Error{"FL6101", started->name() + ": it does not say how much memory it uses", ""};
   return bytes - static_cast<double>(flows) * sizeof(replay::FlowRecord);

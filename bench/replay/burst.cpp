@@ -41,7 +41,10 @@ template <unsigned kBlocks, bool kIsImix>
 uint16_t receive(void* queue, rte_mbuf** mbufs, uint16_t wanted) {
   RxQueue& q = *static_cast<RxQueue*>(queue);
   Page& page = q.device->page();
-  if (page.paused.load(std::memory_order_relaxed) != 0) return 0;
+  if (page.paused.load(std::memory_order_relaxed) != 0) {
+    ++page.queues[q.index].refused;
+    return 0;
+  }
   Lane* lane = q.device->lane();
   if (lane == nullptr) [[unlikely]] {
     lane = q.device->make_lane();

@@ -66,6 +66,7 @@ std::string Device::open() {
   if (file >= 0) close(file);
   if (memory == MAP_FAILED) return std::string("no memory for the counters: ") + std::strerror(errno);
   page_ = new (memory) Page;
+  page_->paused.store(profile_.held ? 1 : 0, std::memory_order_relaxed);
   return {};
 }
 
@@ -143,6 +144,7 @@ std::string Device::start(uint16_t port, unsigned rx_queues, unsigned tx_queues,
       queue.fields[place] = _mm_set_epi32(0, length, length, static_cast<int>(packet_type(profile_)));
     }
   }
+  page_->rx_queues = flows_ == nullptr ? 0 : rx_queues;
   page_->started.store(1, std::memory_order_release);
   return {};
 }

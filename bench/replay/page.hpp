@@ -14,6 +14,7 @@ struct alignas(128) QueueCounters {
   uint64_t rx_packets = 0;
   uint64_t rx_bytes = 0;
   uint64_t starved = 0;  // calls that found no buffer free: all are with the application
+  uint64_t refused = 0;  // calls while paused: what was handed out before is counted by then
   alignas(64) uint64_t tx_packets = 0;
   uint64_t tx_bytes = 0;
   uint64_t verified = 0;  // frames read
@@ -30,6 +31,7 @@ struct Page {
   uint64_t magic = kMagic;
   std::atomic<uint32_t> paused{0};  // not 0: nothing is handed out
   std::atomic<uint32_t> started{0};
+  uint32_t rx_queues = 0;    // that frames are handed out by
   uint32_t first_wrong = 0;  // Wrong of `sample`
   uint32_t sample_length = 0;
   std::array<uint8_t, 128> sample{};  // the first frame found wrong

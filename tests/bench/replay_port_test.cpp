@@ -4,7 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
 #include <unistd.h>
+#include <vector>
 
 // The port in real processes: the distribution's testpmd and our own program load the same plug-in.
 
@@ -96,6 +99,51 @@ TEST_F(ReplayPort, WrongFramesMakeASliceFail) {
     EXPECT_EQ(slice.error().code, "FL6102");
     EXPECT_NE(contestant->totals().wrong_by.at(static_cast<size_t>(kind)), 0u) << what;
   }
+}
+
+// Whoever else runs meanwhile: what was handed out before a pause has come out by then, or never will.
+TEST_F(ReplayPort, NothingIsUnderwayInAPause) {
+  auto stage = Stage::open(FL_BENCH_PPS);
+  ASSERT_TRUE(stage.ok()) << stage.error().text();
+  Load two_workers = load("routed4");
+  two_workers.workers = 2;
+  for (const auto& command : {stage->ours(load("floor")), stage->ours(load("routed4")),
+                              stage->ours(two_workers), stage->testpmd("io", load("floor"))}) {
+    auto contestant = Contestant::start(command);
+    ASSERT_TRUE(contestant.ok()) << contestant.error().text();
+    run(*contestant);
+    const replay::Totals first = contestant->totals();
+    std::atomic<bool> stops{false};
+    std::vector<std::thread> others;
+    for (int i = 0; i < 2; ++i) {
+      others.emplace_back([&stops] {
+        while (!stops.load(std::memory_order_relaxed)) {
+        }
+      });
+    }
+    for (int round = 0; round < 20; ++round) {
+      contestant->resume();
+      usleep(3'000);
+      contestant->pause();
+      replay::Totals now = contestant->totals();
+      now -= first;
+      EXPECT_EQ(now.rx_packets, now.tx_packets) << contestant->name() << ", round " << round;
+    }
+    stops.store(true);
+    for (std::thread& other : others) other.join();
+  }
+}
+
+// One frame in a million is enough.
+TEST_F(ReplayPort, LostFramesMakeASliceFail) {
+  auto stage = Stage::open(FL_BENCH_PPS);
+  ASSERT_TRUE(stage.ok()) << stage.error().text();
+  auto contestant = Contestant::start(stage->ours(load("floor"), "lose"));
+  ASSERT_TRUE(contestant.ok()) << contestant.error().text();
+  contestant->pause();
+  const auto slice = run_slice(*contestant, {.slice_ms = 500});
+  ASSERT_FALSE(slice.ok());
+  EXPECT_EQ(slice.error().code, "FL6102");
 }
 
 // The plug-in in a program that tunnels where it should not, or forgets to: another form than expected.
