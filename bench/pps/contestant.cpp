@@ -186,7 +186,7 @@ replay::Totals Contestant::totals() const {
     const replay::Totals one = replay::totals(*page);
     sum.rx_packets += one.rx_packets, sum.rx_bytes += one.rx_bytes, sum.starved += one.starved;
     sum.tx_packets += one.tx_packets, sum.tx_bytes += one.tx_bytes, sum.verified += one.verified;
-    sum.foreign += one.foreign;
+    sum.foreign += one.foreign, sum.missed += one.missed;
     for (size_t i = 0; i < sum.wrong_by.size(); ++i) sum.wrong_by.at(i) += one.wrong_by.at(i);
   }
   return sum;
@@ -212,6 +212,12 @@ uint64_t Contestant::switches() const {
     }
   }
   return sum;
+}
+
+void Contestant::set_pace(const replay::Pace& pace) {
+  replay::Page& source = *pages_.front();
+  source.pace = pace;
+  source.turn.fetch_add(1, std::memory_order_release);
 }
 
 std::string Contestant::ask(const std::string& question) {

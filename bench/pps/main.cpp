@@ -2,9 +2,11 @@
 // port.
 #include "bench/pps/serve.hpp"
 #include "bench/pps/suite.hpp"
+#include "bench/pps/trial.hpp"
 #include "dataplane/base/command_line.hpp"
 #include "dataplane/base/version.hpp"
 
+#include <charconv>
 #include <cstdio>
 
 namespace {
@@ -23,10 +25,13 @@ constexpr OptionSpec kTable[] = {
     {"workers", 0, "1..16", "with --only", "1"},
     {"burst", 0, "1..64", "with --only", "64"},
     {"routes", 0, "1..1048576", "with --only", "1"},
+    {"rate", 0, "MPPS", "with --only: one trial at this rate, what was due and what came out"},
+    {"duration", 0, "SECONDS", "of the trial", "1"},
     {"serve", 0, "PATH", "run a path on the port, for the runner"},
     {"plugin", 0, "FILE", "with --serve: the port's driver"},
     {"source-page", 0, "FILE", "with --serve"},
     {"sink-page", 0, "FILE", "with --serve"},
+    {"paced", 0, "", "with --serve: frames fall due at the page's pace"},
     {"break", 0, "WHAT", "with --serve: send wrong frames, for tests"},
     {"help", 'h', "", "print this"},
     {"version", 0, "", "print the version"},
@@ -55,11 +60,33 @@ Result<void> serve(const CommandLine& line) {
   if (!load) return load.error();
   bench::Serving serving;
   serving.load = *load;
+  serving.load.paced = line.given("paced");
   serving.plugin = line.text("plugin");
   serving.source_page = line.text("source-page");
   serving.sink_page = line.text("sink-page");
   if (line.given("break")) serving.break_what = line.text("break");
   return bench::serve(serving);
+}
+
+// More than 0 and at most `most`.
+Result<double> decimal_of(const CommandLine& line, const char* name, double most) {
+  const std::string& text = line.text(name);
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || !(value > 0) || value > most) {
+    return Error{"FL6001", "--" + std::string(name) + " " + text,
+                 "a number above 0, at most " + std::to_string(static_cast<int>(most))};
+  }
+  return value;
+}
+
+Result<void> run_trial(const CommandLine& line, const bench::Load& load, bool as_json) {
+  constexpr double kMostMpps = 1000, kMostSeconds = 3600;
+  const auto mpps = decimal_of(line, "rate", kMostMpps);
+  if (!mpps) return mpps.error();
+  const auto seconds = decimal_of(line, "duration", kMostSeconds);
+  if (!seconds) return seconds.error();
+  return bench::print_trial(load, *mpps, *seconds, as_json);
 }
 
 Result<void> run(const CommandLine& line) {
@@ -74,10 +101,13 @@ Result<void> run(const CommandLine& line) {
       return Error{"FL6001", "--peer " + peer, "--peer l3fwd=PATH"};
     suite.l3fwd = peer.substr(kL3fwd.size());
   }
-  if (!line.given("only")) return bench::run_suite(suite);
+  if (!line.given("only")) {
+    if (line.given("rate")) return Error{"FL6001", "--rate without a path", "name it with --only PATH"};
+    return bench::run_suite(suite);
+  }
   auto load = load_of(line, line.text("only"));
   if (!load) return load.error();
-  return bench::run_one(suite, *load);
+  return line.given("rate") ? run_trial(line, *load, suite.as_json) : bench::run_one(suite, *load);
 }
 
 }  // namespace

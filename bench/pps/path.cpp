@@ -38,7 +38,7 @@ std::string Load::addresses() const {
 std::string Load::source_arguments(const std::string& page) const {
   return "frames=" + std::string(replay::text(path->in)) + ",expect=none,flows=" + std::to_string(flows) +
          ",size=" + size + ",burst=" + std::to_string(burst) + ",queues=" + std::to_string(workers) +
-         ",held=1" + addresses() + ",page=" + page;
+         ",held=1,paced=" + (paced ? "1" : "0") + addresses() + ",page=" + page;
 }
 
 std::string Load::sink_arguments(const std::string& page) const {

@@ -28,6 +28,7 @@ struct Load {
   std::string size = "64";
   unsigned workers = 1;
   unsigned burst = 64;
+  bool paced = false;   // frames fall due at a rate, as the runner says
   uint32_t routes = 1;  // destinations, each with a route of its own when there are more than one
 
   // The frames' addresses as arguments of the devices. Those of routed destinations are 16 apart.

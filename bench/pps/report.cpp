@@ -52,6 +52,8 @@ std::string mitigations() {
   return text.str().find("mitigations=off") == std::string::npos ? "on" : "off";
 }
 
+}  // namespace
+
 json machine() {
   utsname kernel{};
   uname(&kernel);
@@ -72,8 +74,6 @@ json machine() {
 #endif
           {"fairlead", std::string(kVersion)}};
 }
-
-}  // namespace
 
 Report::Report(bool quick, bool as_json) : as_json_(as_json), started_at_(now_seconds()) {
   object_ = {{"schema", 1},          {"kind", "fairlead-bench"}, {"started", utc_now()},  {"quick", quick},

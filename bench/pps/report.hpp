@@ -9,6 +9,9 @@
 
 namespace fairlead::bench {
 
+// CPU, kernel, versions: without them no figure means anything.
+[[nodiscard]] nlohmann::json machine();
+
 // The figures of a run: printed as they come, and as one JSON object at the end (schema 1, kind
 // fairlead-bench).
 class Report {

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <sched.h>
 #include <unistd.h>
 #include <utility>
 
@@ -32,6 +33,18 @@ std::vector<std::string> eal_words(const std::string& program, const std::string
 }
 
 }  // namespace
+
+std::string own_program() {
+  std::error_code ignored;
+  return std::filesystem::read_symlink("/proc/self/exe", ignored);
+}
+
+void stay_off_the_measured_cpu() {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  CPU_SET(1, &cpus);
+  static_cast<void>(sched_setaffinity(0, sizeof cpus, &cpus));
+}
 
 Result<Stage> Stage::open(const std::string& program) {
   const std::filesystem::path plugin =
@@ -82,6 +95,7 @@ Contestant::Command Stage::ours(const Load& load, const std::string& break_what)
                    std::to_string(load.burst),
                    "--routes",
                    std::to_string(load.routes)};
+  if (load.paced) command.words.emplace_back("--paced");
   if (!break_what.empty()) command.words.insert(command.words.end(), {"--break", break_what});
   return command;
 }

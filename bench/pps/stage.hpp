@@ -8,6 +8,11 @@
 
 namespace fairlead::bench {
 
+// The program that runs.
+[[nodiscard]] std::string own_program();
+// The runner's threads stay where no contestant's packets are.
+void stay_off_the_measured_cpu();
+
 // A directory of this run under /run: the plug-in's copy (EAL refuses plug-ins below world-writable
 // directories, as /tmp is), the pages, what contestants print. Gone at the end.
 class Stage {

@@ -17,7 +17,6 @@
 namespace fairlead::bench {
 namespace {
 
-constexpr unsigned kControlCpu = 1;
 constexpr uint32_t kMillion = 1u << 20;
 
 Load load_of(std::string_view path, uint32_t flows = 16384) {
@@ -363,18 +362,6 @@ Result<void> flow_counts(Stage& stage, Report& report, const Suite& suite) {
     if (!done) return done;
   }
   return {};
-}
-
-std::string own_program() {
-  std::error_code ignored;
-  return std::filesystem::read_symlink("/proc/self/exe", ignored);
-}
-
-void stay_off_the_measured_cpu() {
-  cpu_set_t cpus;
-  CPU_ZERO(&cpus);
-  CPU_SET(kControlCpu, &cpus);
-  static_cast<void>(sched_setaffinity(0, sizeof cpus, &cpus));
 }
 
 }  // namespace

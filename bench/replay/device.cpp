@@ -127,7 +127,7 @@ std::string Device::start(uint16_t port, unsigned rx_queues, unsigned tx_queues,
   }
   for (unsigned i = 0; i < rx_queues; ++i) {
     RxQueue& queue = rx_.at(i);
-    queue = {.device = this, .index = static_cast<uint16_t>(i)};
+    queue = {.device = this, .index = static_cast<uint16_t>(i), .ring = {queue.ring.descriptors}};
     if (flows_ == nullptr) continue;
     const std::span<const FlowRecord> records = flows_->of_queue(i, rx_queues);
     queue.records = records.data();

@@ -2,6 +2,7 @@
 
 #include "bench/replay/frames.hpp"
 #include "bench/replay/lane.hpp"
+#include "bench/replay/pace.hpp"
 #include "bench/replay/page.hpp"
 #include "bench/replay/profile.hpp"
 
@@ -28,6 +29,8 @@ struct alignas(64) RxQueue {
   uint32_t at = 0;  // the next record
   uint16_t index = 0;
   uint16_t burst = UINT16_MAX;
+  PacedRing ring;                     // of a device with `paced`
+  uint32_t turn = 0;                  // of the pace that the ring belongs to
   __m128i rearm{};                    // data_off, refcnt, nb_segs, port, ol_flags
   __m128i fields[kImix.size()] = {};  // packet_type, pkt_len, data_len: by place, or the first for all
 };

@@ -97,8 +97,11 @@ const uint32_t* get_packet_types(rte_eth_dev*) {
   return types;
 }
 
-int set_up_rx(rte_eth_dev* dev, uint16_t queue, uint16_t, unsigned, const rte_eth_rxconf*, rte_mempool*) {
-  dev->data->rx_queues[queue] = device_of(dev).rx_queue(queue);
+int set_up_rx(rte_eth_dev* dev, uint16_t queue, uint16_t descriptors, unsigned, const rte_eth_rxconf*,
+              rte_mempool*) {
+  fairlead::replay::RxQueue* made = device_of(dev).rx_queue(queue);
+  made->ring.descriptors = descriptors;
+  dev->data->rx_queues[queue] = made;
   return 0;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bench/replay/pace.hpp"
 #include "bench/replay/verify.hpp"
 
 #include <array>
@@ -15,6 +16,7 @@ struct alignas(128) QueueCounters {
   uint64_t rx_bytes = 0;
   uint64_t starved = 0;  // calls that found no buffer free: all are with the application
   uint64_t refused = 0;  // calls while paused: what was handed out before is counted by then
+  uint64_t missed = 0;   // frames that were due at a pace and found no descriptor free
   alignas(64) uint64_t tx_packets = 0;
   uint64_t tx_bytes = 0;
   uint64_t verified = 0;  // frames read
@@ -35,12 +37,16 @@ struct Page {
   uint32_t first_wrong = 0;  // Wrong of `sample`
   uint32_t sample_length = 0;
   std::array<uint8_t, 128> sample{};  // the first frame found wrong
+  // Obeyed by every queue of a device with `paced` since `turn` became another number; 0: frames are there as
+  // fast as they are taken.
+  Pace pace;
+  alignas(64) std::atomic<uint32_t> turn{0};
   std::array<QueueCounters, kQueues> queues{};
 };
 
 // The queues together, or the difference between two readings.
 struct Totals {
-  uint64_t rx_packets = 0, rx_bytes = 0, starved = 0;
+  uint64_t rx_packets = 0, rx_bytes = 0, starved = 0, missed = 0;
   uint64_t tx_packets = 0, tx_bytes = 0, verified = 0, foreign = 0;
   std::array<uint64_t, static_cast<size_t>(Wrong::kCount)> wrong_by{};
 
@@ -52,7 +58,7 @@ struct Totals {
   Totals& operator-=(const Totals& before) {
     rx_packets -= before.rx_packets, rx_bytes -= before.rx_bytes, starved -= before.starved;
     tx_packets -= before.tx_packets, tx_bytes -= before.tx_bytes, verified -= before.verified;
-    foreign -= before.foreign;
+    foreign -= before.foreign, missed -= before.missed;
     for (size_t i = 0; i < wrong_by.size(); ++i) wrong_by[i] -= before.wrong_by[i];
     return *this;
   }
@@ -65,6 +71,7 @@ struct Totals {
     sum.rx_packets += read(queue.rx_packets);
     sum.rx_bytes += read(queue.rx_bytes);
     sum.starved += read(queue.starved);
+    sum.missed += read(queue.missed);
     sum.tx_packets += read(queue.tx_packets);
     sum.tx_bytes += read(queue.tx_bytes);
     sum.verified += read(queue.verified);

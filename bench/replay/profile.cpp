@@ -74,6 +74,7 @@ bool read_one(std::string_view key, std::string_view value, Profile& profile) {
   if (key == "pool") return read_number(value, 1024, 1u << 20, profile.pool);
   if (key == "verify") return read_number(value, 0, 1u << 30, profile.verify);
   if (key == "held") return read_number(value, 0, 1, profile.held);
+  if (key == "paced") return read_number(value, 0, 1, profile.paced);
   if (key == "ttl") return read_number(value, 0, 255, profile.ttl);
   if (key == "seed") return read_number(value, 0, UINT32_MAX, profile.seed);
   if (key == "vni") return read_number(value, 0, (1u << 24) - 1, profile.vni);
@@ -88,11 +89,11 @@ bool read_one(std::string_view key, std::string_view value, Profile& profile) {
   return false;
 }
 
-constexpr std::array<std::string_view, 17> kKeys = {
+constexpr std::array<std::string_view, 18> kKeys = {
     "frames", "expect", "flows",       "size",          "queues",
     "burst",  "pool",   "verify",      "ttl",           "seed",
     "vni",    "source", "destination", "tunnel_source", "tunnel_destination",
-    "held",   "page"};
+    "held",   "paced",  "page"};
 
 bool is_key(std::string_view key) {
   for (const std::string_view known : kKeys) {

@@ -44,6 +44,7 @@ struct Profile {
   uint16_t queues = 1;       // the most that may be configured
   uint16_t burst = 0;        // frames handed out by one call; 0: as many as were asked for
   bool held = false;         // nothing is handed out until the page says so
+  bool paced = false;        // frames fall due at the page's pace, see pace.hpp
   uint32_t pool = 16384;     // buffers going round per thread
   uint32_t verify = 251;     // every so many-th frame sent is read; 0: none
   uint8_t ttl = 0;           // of what is sent; 0: any
