@@ -16,11 +16,11 @@ namespace {
 
 // Distance of 64-byte lines from an mbuf to those that will be written; the second of the mbuf stays
 // untouched.
-inline void prefetch_buffer(const rte_mbuf* mbuf, bool second_line) {
+inline void prefetch_buffer(const rte_mbuf* mbuf, uint32_t frame_offset, bool second_line) {
   const auto* bytes = reinterpret_cast<const uint8_t*>(mbuf);
   __builtin_prefetch(bytes);
-  __builtin_prefetch(bytes + kFrameOffset);
-  if (second_line) __builtin_prefetch(bytes + kFrameOffset + 64);
+  __builtin_prefetch(bytes + frame_offset);
+  if (second_line) __builtin_prefetch(bytes + frame_offset + 64);
 }
 
 template <unsigned kBlocks>
@@ -59,15 +59,16 @@ uint16_t receive(void* queue, rte_mbuf** mbufs, uint16_t wanted) {
   }
 
   const FrameShape* const shapes = q.device->shapes();
+  const uint32_t frame_offset = q.frame_offset;
   uint32_t at = q.at;
   uint32_t place = kIsImix ? at % kImix.size() : 0;
   uint64_t bytes = 0;
   for (uint32_t i = 0; i < count; ++i) {
-    prefetch_buffer(lane->at(i + Lane::kAhead), kBlocks > 4);
+    prefetch_buffer(lane->at(i + Lane::kAhead), frame_offset, kBlocks > 4);
     rte_mbuf* const mbuf = lane->at(i);
     const __m128i record = _mm_load_si128(reinterpret_cast<const __m128i*>(q.records + at));
     if (++at == q.count) at = 0;
-    write_frame<kBlocks>(reinterpret_cast<uint8_t*>(mbuf) + kFrameOffset, shapes[place], record);
+    write_frame<kBlocks>(reinterpret_cast<uint8_t*>(mbuf) + frame_offset, shapes[place], record);
     _mm_store_si128(reinterpret_cast<__m128i*>(&mbuf->rearm_data), q.rearm);
     _mm_store_si128(reinterpret_cast<__m128i*>(&mbuf->rx_descriptor_fields1), q.fields[place]);
     if constexpr (kIsImix) {

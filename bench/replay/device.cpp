@@ -29,8 +29,11 @@ std::array<Device*, kDevicesMax> devices{};
 #endif
 
 // Behind the headers every frame is zero; nobody writes there afterwards.
-void clear_buffer(rte_mempool* pool, void*, void* object, unsigned) {
-  std::memset(static_cast<uint8_t*>(object) + sizeof(rte_mbuf), 0, pool->elt_size - sizeof(rte_mbuf));
+void fill_buffer(rte_mempool* pool, void* private_area, void* object, unsigned) {
+  const auto& bytes = *static_cast<const std::vector<uint8_t>*>(private_area);
+  uint8_t* behind = static_cast<uint8_t*>(object) + sizeof(rte_mbuf);
+  std::memset(behind, 0, pool->elt_size - sizeof(rte_mbuf));
+  std::copy(bytes.begin(), bytes.end(), behind);
 }
 
 uint32_t packet_type(const Profile& profile) {
@@ -89,15 +92,19 @@ std::string Device::make_buffers(unsigned queues) {
   const auto failed = [&] {
     return "no memory for " + std::to_string(count) + " buffers: " + rte_strerror(rte_errno);
   };
-  constexpr unsigned kElementSize = sizeof(rte_mbuf) + RTE_MBUF_DEFAULT_BUF_SIZE;
+  const auto private_bytes = static_cast<unsigned>(private_area_.size());
+  const unsigned element_size = sizeof(rte_mbuf) + private_bytes + RTE_MBUF_DEFAULT_BUF_SIZE;
   pool_ =
-      rte_mempool_create_empty(("replay_" + name_).c_str(), count, kElementSize, kPoolCache,
+      rte_mempool_create_empty(("replay_" + name_).c_str(), count, element_size, kPoolCache,
                                sizeof(rte_pktmbuf_pool_private), SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
   if (pool_ == nullptr) return failed();
   if (rte_mempool_set_ops_byname(pool_, rte_mbuf_best_mempool_ops(), nullptr) != 0) return failed();
-  rte_pktmbuf_pool_init(pool_, nullptr);
+  rte_pktmbuf_pool_private layout{};
+  layout.mbuf_data_room_size = RTE_MBUF_DEFAULT_BUF_SIZE;
+  layout.mbuf_priv_size = static_cast<uint16_t>(private_bytes);
+  rte_pktmbuf_pool_init(pool_, &layout);
   rte_mempool_objsz object;
-  const size_t bytes = size_t{count} * rte_mempool_calc_obj_size(kElementSize, 0, &object) + kHugePage;
+  const size_t bytes = size_t{count} * rte_mempool_calc_obj_size(element_size, 0, &object) + kHugePage;
   buffers_ = MappedRegion::reserve(bytes + kHugePage);
   pool_base_ = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(buffers_.data()) + kHugePage - 1) /
                                           kHugePage * kHugePage);
@@ -107,11 +114,10 @@ std::string Device::make_buffers(unsigned queues) {
                                                   kHugePage, nullptr, nullptr);
   if (populated < static_cast<int>(count)) {
     rte_errno = populated < 0 ? -populated : ENOMEM;
-    rte_errno = populated < 0 ? -populated : ENOMEM;
     return failed();
   }
   rte_mempool_obj_iter(pool_, rte_pktmbuf_init, nullptr);
-  rte_mempool_obj_iter(pool_, clear_buffer, nullptr);
+  rte_mempool_obj_iter(pool_, fill_buffer, &private_area_);
   return {};
 }
 
@@ -130,6 +136,8 @@ std::string Device::start(uint16_t port, unsigned rx_queues, unsigned tx_queues,
     queue = {.device = this, .index = static_cast<uint16_t>(i), .ring = {queue.ring.descriptors}};
     if (flows_ == nullptr) continue;
     const std::span<const FlowRecord> records = flows_->of_queue(i, rx_queues);
+    queue.frame_offset =
+        static_cast<uint32_t>(sizeof(rte_mbuf) + private_area_.size() + RTE_PKTMBUF_HEADROOM);
     queue.records = records.data();
     queue.count = static_cast<uint32_t>(records.size());
     if (profile_.imix) queue.count -= queue.count % kImix.size();
@@ -147,6 +155,16 @@ std::string Device::start(uint16_t port, unsigned rx_queues, unsigned tx_queues,
   page_->rx_queues = flows_ == nullptr ? 0 : rx_queues;
   page_->started.store(1, std::memory_order_release);
   return {};
+}
+
+void Device::learn_private_area(rte_mempool* pool) {
+  if (pool == nullptr || pool_ != nullptr) return;
+  rte_mbuf* mbuf = rte_pktmbuf_alloc(pool);
+  if (mbuf == nullptr) return;
+  const auto* bytes = reinterpret_cast<const uint8_t*>(mbuf + 1);
+  private_area_.assign(bytes, bytes + rte_pktmbuf_priv_size(pool));
+  private_area_.resize((private_area_.size() + 63) / 64 * 64);  // frames begin with a cache line
+  rte_pktmbuf_free(mbuf);
 }
 
 Lane* Device::make_lane() {

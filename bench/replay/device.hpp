@@ -30,6 +30,7 @@ struct alignas(64) RxQueue {
   uint16_t index = 0;
   uint16_t burst = UINT16_MAX;
   PacedRing ring;                     // of a device with `paced`
+  uint32_t frame_offset = 0;          // bytes from an mbuf to its frame
   uint32_t turn = 0;                  // of the pace that the ring belongs to
   __m128i rearm{};                    // data_off, refcnt, nb_segs, port, ol_flags
   __m128i fields[kImix.size()] = {};  // packet_type, pkt_len, data_len: by place, or the first for all
@@ -62,6 +63,9 @@ class Device {
   [[nodiscard]] const Profile& profile() const { return profile_; }
   [[nodiscard]] rte_ether_addr& mac() { return mac_; }
   [[nodiscard]] Page& page() { return *page_; }
+  // Buffers get what those of the application's pool have behind the mbuf: applications keep state there
+  // (OVS), made when the pool was. Before the first start().
+  void learn_private_area(rte_mempool* pool);
   [[nodiscard]] RxQueue* rx_queue(unsigned index) { return &rx_.at(index); }
   [[nodiscard]] TxQueue* tx_queue(unsigned index) { return &tx_.at(index); }
   [[nodiscard]] const FrameShape* shapes() const { return shapes_.data(); }
@@ -100,14 +104,12 @@ class Device {
   MappedRegion buffers_;  // of the pool
   uint8_t* pool_base_ = nullptr;
   uint32_t expected_length_ = 0;
+  std::vector<uint8_t> private_area_;
   Totals before_;
   std::array<std::unique_ptr<Lane>, RTE_MAX_LCORE> lanes_{};
   std::array<RxQueue, Page::kQueues> rx_{};
   std::array<TxQueue, Page::kQueues> tx_{};
 };
-
-// Bytes from an mbuf of ours to its frame.
-inline constexpr size_t kFrameOffset = sizeof(rte_mbuf) + RTE_PKTMBUF_HEADROOM;
 
 // The driver's functions for a device that was started.
 using BurstFunction = uint16_t (*)(void* queue, rte_mbuf** mbufs, uint16_t count);

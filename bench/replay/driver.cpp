@@ -98,9 +98,10 @@ const uint32_t* get_packet_types(rte_eth_dev*) {
 }
 
 int set_up_rx(rte_eth_dev* dev, uint16_t queue, uint16_t descriptors, unsigned, const rte_eth_rxconf*,
-              rte_mempool*) {
+              rte_mempool* pool) {
   fairlead::replay::RxQueue* made = device_of(dev).rx_queue(queue);
   made->ring.descriptors = descriptors;
+  device_of(dev).learn_private_area(pool);
   dev->data->rx_queues[queue] = made;
   return 0;
 }
