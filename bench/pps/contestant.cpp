@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <sstream>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -59,6 +60,8 @@ Result<void> Contestant::launch() {
     dup2(in[0], STDIN_FILENO);
     dup2(command_.answers ? out[1] : log, STDOUT_FILENO);
     dup2(log, STDERR_FILENO);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);  // a stopped process would not notice that nobody is there
+    for (const auto& [name, value] : command_.environment) setenv(name.c_str(), value.c_str(), 1);
     execvp(words[0], words.data());
     _exit(127);
   }
@@ -99,6 +102,10 @@ Result<Contestant> Contestant::start(Command command) {
   if (made.command_.answers) {
     // Ours hands out nothing before it has its routes: it would not be what is measured.
     if (made.ask("counters").empty()) return made.failed("it does not answer");
+    made.resume();
+  }
+  if (made.command_.when_started) {
+    if (auto done = made.command_.when_started(); !done) return made.failed(done.error().what);
     made.resume();
   }
   return made;

@@ -3,8 +3,11 @@
 #include "bench/replay/page.hpp"
 #include "dataplane/base/result.hpp"
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <sys/types.h>
+#include <utility>
 #include <vector>
 
 namespace fairlead::bench {
@@ -22,6 +25,10 @@ class Contestant {
     unsigned first_cpu = 0, cpus = 1;  // where its packet threads are
     std::string log;                   // what it prints on standard error (peers: also output)
     bool answers = false;              // understands the questions of serve()
+    std::vector<std::pair<std::string, std::string>> environment = {};
+    // What is left to do once its devices run, which hand out nothing before (`held`).
+    std::function<Result<void>()> when_started = {};
+    std::shared_ptr<void> keeps = {};  // what it needs for as long as it runs
   };
 
   // Starts the process and waits until all its devices run. Errors: FL6101 with the end of what it said.

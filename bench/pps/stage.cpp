@@ -1,5 +1,7 @@
 #include "bench/pps/stage.hpp"
 
+#include "bench/pps/ovs.hpp"
+
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -54,6 +56,8 @@ Result<Stage> Stage::open(const std::string& program) {
     return Error{"FL6104", folder + " cannot be made: " + std::strerror(errno), "run it as root"};
   }
   Stage stage(program, folder);
+  // Where DPDK's programs keep what they share; otherwise a folder of each stays below /var/run/dpdk.
+  setenv("RUNTIME_DIRECTORY", folder.c_str(), 1);
   std::error_code error;
   std::filesystem::copy_file(plugin, stage.plugin(), error);
   if (error) return Error{"FL6104", plugin.string() + ": " + error.message(), "build the target net_replay"};
@@ -125,6 +129,11 @@ Contestant::Command Stage::testpmd(const std::string& mode, const Load& load) {
       "--no-flush-rx"};
   command.words.insert(command.words.end(), rest.begin(), rest.end());
   return command;
+}
+
+Result<Contestant::Command> Stage::ovs(const std::string& prefix, const Load& load) {
+  ++turn_;
+  return ovs_command(prefix, file("ovs"), plugin(), load);
 }
 
 Contestant::Command Stage::l3fwd(const std::string& program, const Load& load) {

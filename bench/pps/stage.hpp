@@ -32,6 +32,9 @@ class Stage {
   // DPDK's l3fwd, longest prefix match; its routes 198.18.n.0/24 are the destinations.
   [[nodiscard]] Contestant::Command l3fwd(const std::string& program, const Load& load);
 
+  // OVS-DPDK that routes, see ovs.hpp.
+  [[nodiscard]] Result<Contestant::Command> ovs(const std::string& prefix, const Load& load);
+
  private:
   Stage(std::string program, std::string folder) : program_(std::move(program)), folder_(std::move(folder)) {}
   [[nodiscard]] std::string file(const std::string& suffix) const {
