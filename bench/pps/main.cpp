@@ -8,6 +8,7 @@
 
 #include <charconv>
 #include <cstdio>
+#include <unistd.h>
 
 namespace {
 
@@ -19,7 +20,8 @@ constexpr OptionSpec kTable[] = {
     {"only", 0, "PATH", "measure this path beside the floor: routed4, encap4, ..."},
     {"rounds", 0, "5..1000", "rounds of every figure", "20"},
     {"slice-ms", 0, "20..1000", "how long a contestant runs in a round", "100"},
-    {"peer", 0, "l3fwd=PATH", "a program to compare with, beyond dpdk-testpmd", "", true},
+    {"peer", 0, "NAME=PATH", "compare with, beyond dpdk-testpmd: l3fwd=PROGRAM, ovs=ROOT (/ when installed)",
+     "", true},
     {"flows", 0, "1..16777216", "with --only", "16384"},
     {"size", 0, "BYTES", "with --only: 64..1518 or imix", "64"},
     {"workers", 0, "1..16", "with --only", "1"},
@@ -95,11 +97,14 @@ Result<void> run(const CommandLine& line) {
   suite.as_json = line.text("output") == "json";
   suite.rounds.count = static_cast<unsigned>(line.number("rounds"));
   suite.rounds.slice_ms = static_cast<unsigned>(line.number("slice-ms"));
+  // The distribution's package, when it is there.
+  if (access("/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk", X_OK) == 0) suite.peers.ovs = "/";
   for (const std::string& peer : line.all("peer")) {
-    constexpr std::string_view kL3fwd = "l3fwd=";
-    if (peer.compare(0, kL3fwd.size(), kL3fwd) != 0)
-      return Error{"FL6001", "--peer " + peer, "--peer l3fwd=PATH"};
-    suite.l3fwd = peer.substr(kL3fwd.size());
+    const size_t equals = peer.find('=');
+    const std::string name = peer.substr(0, equals);
+    if (equals == std::string::npos || equals + 1 == peer.size() || (name != "l3fwd" && name != "ovs"))
+      return Error{"FL6001", "--peer " + peer, "--peer l3fwd=PROGRAM, --peer ovs=ROOT"};
+    (name == "ovs" ? suite.peers.ovs : suite.peers.l3fwd) = peer.substr(equals + 1);
   }
   if (!line.given("only")) {
     if (line.given("rate")) return Error{"FL6001", "--rate without a path", "name it with --only PATH"};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bench/pps/figures.hpp"
 #include "bench/pps/path.hpp"
 #include "bench/pps/rounds.hpp"
 #include "dataplane/base/result.hpp"
@@ -12,7 +13,7 @@ struct Suite {
   bool quick = false;
   bool as_json = false;
   Rounds rounds;
-  std::string l3fwd;  // its program; empty: left out
+  Peers peers;
 };
 
 // All figures; the first error ends it.
