@@ -112,6 +112,36 @@ void ours_lookup(benchmark::State& state) {
   state.counters["bytes_per_flow"] = static_cast<double>(table.memory_bytes()) / count;
 }
 
+// Hits in calls of range(1) keys: as many entries are fetched ahead of the one that is compared.
+template <typename Entry>
+void ours_lookup_ahead(benchmark::State& state) {
+  using Key = typename Entry::Key;
+  const auto count = static_cast<uint32_t>(state.range(0));
+  const auto ahead = static_cast<uint32_t>(state.range(1));
+  Ours<Entry> ours(count);
+  FlowTable<Entry>& table = *ours.table;
+  const std::vector<Key> keys = shuffled_keys<Key>(0, count);
+  for (const Key& key : keys)
+    (void)table.insert(key, table.hash(key), {.state = FlowState::kTcpEstablished, .original = {1, 0, {}}});
+  bool swapped[kBurst] = {};
+  uint64_t hashes[kBurst];
+  FlowHit hits[kBurst];
+  uint64_t found = 0, expected = 0;
+  CycleMeter meter;
+  for (auto _ : state) {
+    meter.start();
+    for (size_t at = 0; at + ahead <= keys.size(); at += ahead) {
+      for (uint32_t i = 0; i < ahead; ++i) hashes[i] = table.hash(keys[at + i]);
+      table.lookup_burst(&keys[at], hashes, swapped, ahead, hits);
+      for (uint32_t i = 0; i < ahead; ++i) found += static_cast<uint64_t>(hits[i].id != 0);
+    }
+    meter.stop(keys.size() / ahead * ahead);
+    expected += keys.size() / ahead * ahead;
+  }
+  if (found != expected) state.SkipWithError("lookups found the wrong number of connections");
+  meter.report(state, "cycles");
+}
+
 template <typename Entry>
 void ours_insert(benchmark::State& state) {
   using Key = typename Entry::Key;
@@ -210,6 +240,14 @@ int main(int argc, char** argv) {
   };
   with_sizes(benchmark::RegisterBenchmark("flow4/hit", ours_lookup<FlowEntry4, Work::kHit>));
   with_sizes(benchmark::RegisterBenchmark("flow4/hit+apply", ours_lookup<FlowEntry4, Work::kHitAndApply>));
+  for (const int64_t count : {int64_t{16 << 10}, int64_t{1 << 20}, int64_t{10'000'000}}) {
+    if (count > 1 << 20 && !options.large) continue;
+    for (const int64_t ahead : {1, 4, 8, 16, 32, 64}) {
+      benchmark::RegisterBenchmark("flow4/ahead", ours_lookup_ahead<FlowEntry4>)
+          ->Args({count, ahead})
+          ->Unit(benchmark::kMillisecond);
+    }
+  }
   with_sizes(benchmark::RegisterBenchmark("flow4/miss", ours_lookup<FlowEntry4, Work::kMiss>));
   with_sizes(benchmark::RegisterBenchmark("flow4/insert", ours_insert<FlowEntry4>));
   with_sizes(benchmark::RegisterBenchmark("flow6/hit", ours_lookup<FlowEntry6, Work::kHit>));

@@ -312,7 +312,7 @@ int main(int argc, char** argv) {
   const fairlead::bench::Options options = fairlead::bench::take_options(argc, argv);
   fairlead::bench::start_eal(argv[0], options.large ? "4096" : "2048");
   const auto with_sizes = [&](benchmark::internal::Benchmark* one) {
-    one->Arg(16 << 10)->Arg(100000)->Arg(1 << 20)->Unit(benchmark::kMillisecond);
+    one->Arg(1)->Arg(1 << 10)->Arg(16 << 10)->Arg(100000)->Arg(1 << 20)->Unit(benchmark::kMillisecond);
     if (options.large) one->Arg(4000000);
   };
   with_sizes(benchmark::RegisterBenchmark("lpm4/lookup", lpm4_lookup));
@@ -321,6 +321,8 @@ int main(int argc, char** argv) {
   with_sizes(benchmark::RegisterBenchmark("lpm6/lookup", lpm6_lookup));
   with_sizes(benchmark::RegisterBenchmark("lpm6/load", lpm6_load));
   benchmark::RegisterBenchmark("rte_lpm/lookup", rte_lpm_lookup4)
+      ->Arg(1)
+      ->Arg(1 << 10)
       ->Arg(16 << 10)
       ->Unit(benchmark::kMillisecond);
   with_sizes(benchmark::RegisterBenchmark("rte_fib/lookup", rte_fib_lookup4));
