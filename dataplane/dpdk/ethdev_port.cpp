@@ -152,7 +152,8 @@ Result<void> EthdevPort::set_up_queues() {
     const int error = rte_eth_tx_queue_setup(ethdev_, queue, transmit_ring, SOCKET_ID_ANY, nullptr);
     if (error != 0) return refused("set up a transmit queue", error);
   }
-  for (uint16_t queue = 0; queue < poll_fds_.size(); ++queue) {
+  const auto rx_queues = static_cast<uint16_t>(poll_fds_.size());
+  for (uint16_t queue = 0; queue < rx_queues; ++queue) {
     const NewSockets sockets;
     const int error = rte_eth_rx_queue_setup(ethdev_, queue, receive_ring, SOCKET_ID_ANY, nullptr, pool_);
     if (error != 0) return refused("set up a receive queue", error);
@@ -327,7 +328,8 @@ void EthdevPort::transmit(unsigned lane_index, std::span<core::Packet* const> pa
   if (transmit_ready(lane_index, packets, outcome)) return;
   uint64_t copied = 0;  // bit i: packets[i] still has its buffer
   static_assert(core::kBurst <= 64);
-  for (uint16_t i = 0; i < packets.size(); ++i) {
+  const auto count = static_cast<uint16_t>(packets.size());  // at most core::kBurst
+  for (uint16_t i = 0; i < count; ++i) {
     outcome[i] = DropReason::NONE;
     bool keeps_buffer;
     const DropReason reason = send(lane_index, *packets[i], i, keeps_buffer, outcome);
@@ -335,7 +337,7 @@ void EthdevPort::transmit(unsigned lane_index, std::span<core::Packet* const> pa
     if (keeps_buffer) copied |= uint64_t{1} << i;
   }
   flush(lane_index, outcome);
-  for (uint16_t i = 0; i < packets.size(); ++i) {
+  for (uint16_t i = 0; i < count; ++i) {
     if ((copied >> i & 1) != 0 && outcome[i] == DropReason::NONE) free_packet(*packets[i]);
   }
 }

@@ -43,7 +43,8 @@ void OffloadUplink::send(Port& way, unsigned lane, Share& share, std::span<core:
 void OffloadUplink::transmit(unsigned lane_index, std::span<core::Packet* const> packets,
                              std::span<core::DropReason> outcome) {
   Lane& lane = *lanes_[lane_index];
-  for (uint16_t i = 0; i < packets.size(); ++i) {
+  const auto count = static_cast<uint16_t>(packets.size());  // at most core::kBurst
+  for (uint16_t i = 0; i < count; ++i) {
     Share& share = goes_by_wire(*packets[i]) ? lane.wire : lane.nic;
     share.packets[share.count] = packets[i];
     share.place[share.count++] = i;

@@ -175,7 +175,8 @@ void VnetPort::transmit(unsigned lane_index, std::span<core::Packet* const> pack
                         std::span<DropReason> outcome) {
   Lane& lane = *lanes_[lane_index];
   const int fd = queues_[lane_index % queues_.size()].fd;
-  for (uint16_t i = 0; i < packets.size(); ++i) {
+  const auto count = static_cast<uint16_t>(packets.size());  // at most core::kBurst
+  for (uint16_t i = 0; i < count; ++i) {
     core::Packet& packet = *packets[i];
     outcome[i] = DropReason::NONE;
     if (send_cut(lane, fd, packet, outcome[i])) continue;
