@@ -66,7 +66,7 @@ json machine() {
           {"kernel", kernel.release},
           {"hugepages", field_of("/proc/meminfo", "HugePages_Total") != "0"},
           {"mitigations", mitigations()},
-          {"dpdk", rte_version()},
+          {"dpdk", std::string(rte_version()).substr(std::string("DPDK ").size())},
 #ifdef __clang__
           {"compiler", "clang " __clang_version__},
 #else
