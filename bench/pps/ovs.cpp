@@ -136,14 +136,16 @@ Result<Contestant::Command> ovs_command(const std::string& prefix, const std::st
     words.insert(words.end(), more.begin(), more.end());
   }
   if (auto done = setup.configure({"init"}, kTries); !done) return done.error();
-  if (auto done = setup.configure({"set", "Open_vSwitch", ".", "other_config:dpdk-init=true",
-                                   "other_config:dpdk-lcore-mask=" + std::string(kMainMask),
-                                   "other_config:pmd-cpu-mask=" + std::string(kPortMask),
-                                   // Rules stay in the datapath while others are measured.
-                                   "other_config:max-idle=3600000",
-                                   "other_config:dpdk-extra=\"--no-pci --no-huge -m 512 --no-telemetry "
-                                   "--no-shconf --file-prefix=" +
-                                       bridge + " -d " + plugin + "\""});
+  if (auto done =
+          setup.configure({"set", "Open_vSwitch", ".", "other_config:dpdk-init=true",
+                           "other_config:dpdk-lcore-mask=" + std::string(kMainMask),
+                           "other_config:pmd-cpu-mask=" + std::string(kPortMask),
+                           // Without --legacy-mem OVS adds --in-memory, which --no-huge rules out.
+                           // Rules stay in the datapath while others are measured.
+                           "other_config:max-idle=3600000",
+                           "other_config:dpdk-extra=\"--no-pci --no-huge --legacy-mem -m 512 --no-telemetry "
+                           "--no-shconf --file-prefix=" +
+                               bridge + " -d " + plugin + "\""});
       !done) {
     return done.error();
   }
