@@ -6,6 +6,8 @@
 #include <rte_lcore.h>
 #include <rte_prefetch.h>
 
+#include <cstddef>
+#include <cstring>
 #include <ctime>
 #include <pthread.h>
 #include <sched.h>
@@ -28,6 +30,15 @@ constexpr int kWorkerNice = -10;
 // One writer each: a plain add would do, were it not for readers on other cores.
 void add(std::atomic<uint64_t>& counter, uint64_t value) {
   counter.store(counter.load(std::memory_order_relaxed) + value, std::memory_order_relaxed);
+}
+
+// Port, fate and reason in one word.
+uint32_t where_to(const core::Packet& packet) {
+  static_assert(offsetof(core::Packet, reason) + sizeof(packet.reason) ==
+                offsetof(core::Packet, tx_port) + 4);
+  uint32_t word;
+  std::memcpy(&word, &packet.tx_port, sizeof(word));
+  return word;
 }
 
 }  // namespace
@@ -176,19 +187,25 @@ void Worker::collect(Port* port, core::PortId id, core::Packet& packet) {
   Group& group = groups_[id];
   if (group.count == 0) groups_used_[groups_used_count_++] = id;
   group.packets[group.count++] = &packet;
+  group.bytes += packet.length;
 }
 
 // The usual case: the whole burst is forwarded to one port. False: nothing has been done.
 bool Worker::dispatch_to_one(std::span<core::Packet> burst, const PortSet& ports) {
   if (burst.empty()) return true;
   const core::PortId id = burst.front().tx_port;
-  if (id >= kPortIdEnd || ports.by_id[id] == nullptr) return false;
+  if (id >= kPortIdEnd || ports.by_id[id] == nullptr || burst.front().fate != Fate::kForward) return false;
   Group& group = groups_[id];
-  for (size_t i = 0; i < burst.size(); ++i) {
-    if (burst[i].fate != Fate::kForward || burst[i].tx_port != id) return false;
-    group.packets[i] = &burst[i];
+  const uint32_t told = where_to(burst.front());
+  uint64_t bytes = 0;
+  core::Packet** place = group.packets.data();
+  for (core::Packet& packet : burst) {
+    if (where_to(packet) != told) return false;
+    *place++ = &packet;
+    bytes += packet.length;
   }
   group.count = static_cast<unsigned>(burst.size());
+  group.bytes = bytes;
   transmit(id, *ports.by_id[id], group);
   return true;
 }
@@ -223,25 +240,26 @@ void Worker::dispatch(std::span<core::Packet> burst, const PortSet& ports, uint6
 }
 
 void Worker::transmit(core::PortId id, Port& port, Group& group) {
-  std::array<DropReason, core::kBurst> outcome;
+  std::array<DropReason, core::kBurst> outcome{};
   const std::span<core::Packet* const> packets(group.packets.data(), group.count);
-  uint64_t bytes = 0;
-  for (const core::Packet* packet : packets) bytes += packet->length;
   if (capture_now_ != 0) {
     for (const core::Packet* packet : packets) capture(CaptureStage::kTx, id, DropReason::NONE, *packet);
   }
   port.transmit(index_, packets, std::span(outcome.data(), group.count));
   unsigned failed = 0;
-  for (unsigned i = 0; i < group.count; ++i) {
-    if (outcome[i] == DropReason::NONE) continue;
-    ++failed;
-    bytes -= packets[i]->length;
-    fail(*packets[i], outcome[i]);
+  if (outcome != decltype(outcome){}) [[unlikely]] {
+    for (unsigned i = 0; i < group.count; ++i) {
+      if (outcome[i] == DropReason::NONE) continue;
+      ++failed;
+      group.bytes -= packets[i]->length;
+      fail(*packets[i], outcome[i]);
+    }
+    add(counters_[id].tx_dropped, failed);
   }
   add(counters_[id].tx_packets, group.count - failed);
-  add(counters_[id].tx_bytes, bytes);
-  if (failed != 0) add(counters_[id].tx_dropped, failed);
+  add(counters_[id].tx_bytes, group.bytes);
   group.count = 0;
+  group.bytes = 0;
 }
 
 void Worker::hold(const core::Packet& packet, uint64_t since_ns) {

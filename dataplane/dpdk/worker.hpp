@@ -52,6 +52,7 @@ class Worker {
   struct Group {
     std::array<core::Packet*, core::kBurst> packets;
     unsigned count = 0;
+    uint64_t bytes = 0;
   };
 
   void run();
