@@ -1,6 +1,7 @@
 #pragma once
 
 #include "dataplane/core/flow_state.hpp"
+#include "dataplane/core/wide.hpp"
 #include "dataplane/packet/flow_key.h"
 
 #include <array>
@@ -175,14 +176,17 @@ struct FlowLastWord {
   [[nodiscard]] static FlowLastWord of(uint64_t word) { return std::bit_cast<FlowLastWord>(word); }
 };
 
-// Is this the entry's first key? Relaxed: whoever got here through the index synchronised with its writer
-// there.
-template <typename Entry>
-[[nodiscard]] FL_INLINE bool has_key(const Entry& entry, const FlowWords<typename Entry::Key>& words) {
-  uint64_t differ = 0;
-  for (size_t i = 0; i < Entry::kKeyWords; ++i)
-    differ |= entry.key[i].load(std::memory_order_relaxed) ^ words[i];
-  return differ == 0;
+// Is this the entry's first key? `key`: as Entry::Key or its words. Relaxed: whoever got here through the
+// index synchronised with its writer there.
+[[nodiscard]] FL_INLINE bool has_key(const FlowEntry4& entry, const void* key) {
+  return (Bytes16::relaxed(entry.key) ^ Bytes16::at(key)).is_zero();
+}
+[[nodiscard]] FL_INLINE bool has_key(const FlowEntry6& entry, const void* key) {
+  const auto* const bytes = static_cast<const uint8_t*>(key);
+  return entry.key[4].load(std::memory_order_relaxed) == load<uint64_t>(bytes + 32) &&
+         ((Bytes16::relaxed(entry.key) ^ Bytes16::at(bytes)) |
+          (Bytes16::relaxed(entry.key + 2) ^ Bytes16::at(bytes + 16)))
+             .is_zero();
 }
 
 // Is this the tuple of its replies? The protocol is the first key's.

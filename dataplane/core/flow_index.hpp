@@ -1,16 +1,13 @@
 #pragma once
 
 #include "dataplane/core/flow_entry.hpp"
+#include "dataplane/core/wide.hpp"
 
 #include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <thread>
-
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
 namespace fairlead::core {
 
@@ -32,25 +29,23 @@ struct alignas(64) FlowBucket {
   std::atomic<uint32_t> lock;
   uint32_t pad[3];
 
-  // Bit s: slot s has this signature (and perhaps nothing in it).
-  [[nodiscard]] unsigned match(uint16_t signature) const {
-    const uint64_t low = signatures[0].load(std::memory_order_acquire);
-    const uint64_t high = signatures[1].load(std::memory_order_acquire);
-#if defined(__SSE2__)
-    const __m128i here = _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
-    const __m128i equal = _mm_cmpeq_epi16(here, _mm_set1_epi16(static_cast<short>(signature)));
+  // Bit s: slot s has this signature (and perhaps nothing in it). The signatures may be of two moments, and
+  // stale: a slot is believed only when its entry has the key.
+  [[nodiscard]] FL_INLINE unsigned match(uint16_t signature) const {
+#if defined(__SSE4_1__)
+    const __m128i equal =
+        _mm_cmpeq_epi16(Bytes16::relaxed(signatures).raw, _mm_set1_epi16(static_cast<short>(signature)));
     return static_cast<unsigned>(_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128())));
 #else
     unsigned found = 0;
-    for (unsigned slot = 0; slot < 4; ++slot) {
-      found |= static_cast<unsigned>(static_cast<uint16_t>(low >> (16 * slot)) == signature) << slot;
-      found |= static_cast<unsigned>(static_cast<uint16_t>(high >> (16 * slot)) == signature) << (slot + 4);
+    for (unsigned slot = 0; slot < kSlots; ++slot) {
+      found |= static_cast<unsigned>(this->signature(slot) == signature) << slot;
     }
     return found;
 #endif
   }
 
-  [[nodiscard]] FlowSlot at(unsigned slot) const {
+  [[nodiscard]] FL_INLINE FlowSlot at(size_t slot) const {
     return {slots[slot].load(std::memory_order_acquire)};
   }
 
@@ -58,13 +53,12 @@ struct alignas(64) FlowBucket {
     return static_cast<uint16_t>(signatures[slot / 4].load(std::memory_order_relaxed) >> (16 * (slot % 4)));
   }
 
-  // Under the lock: how many slots are taken.
+  // Under the lock. Bit s: slot s is empty.
+  [[nodiscard]] unsigned empty() const {
+    return match(0);
+  }
   [[nodiscard]] unsigned used() const {
-    unsigned count = 0;
-    for (const std::atomic<uint32_t>& slot : slots) {
-      count += static_cast<unsigned>(slot.load(std::memory_order_relaxed) != 0);
-    }
-    return count;
+    return kSlots - static_cast<unsigned>(std::popcount(empty()));
   }
 
   // Under the lock.
@@ -135,8 +129,9 @@ class FlowIndex {
   FlowIndex(FlowBucket* buckets, uint32_t count)
       : buckets_(buckets), mask_(count - 1) {}  // a power of two >= 2
 
+  // Never 0, which empty slots have.
   [[nodiscard]] static uint16_t signature(uint64_t hash) {
-    return static_cast<uint16_t>(hash >> 48);
+    return static_cast<uint16_t>(hash >> 48 | 1);
   }
   [[nodiscard]] uint32_t first(uint64_t hash) const {
     return static_cast<uint32_t>(hash) & mask_;
@@ -195,12 +190,10 @@ class FlowIndex {
   }
 
   [[nodiscard]] static bool put(FlowBucket& bucket, uint16_t signature, FlowSlot content) {
-    for (unsigned slot = 0; slot < FlowBucket::kSlots; ++slot) {
-      if (bucket.slots[slot].load(std::memory_order_relaxed) != 0) continue;
-      bucket.write(slot, signature, content);
-      return true;
-    }
-    return false;
+    const unsigned empty = bucket.empty();
+    if (empty == 0) return false;
+    bucket.write(static_cast<unsigned>(std::countr_zero(empty)), signature, content);
+    return true;
   }
 
   // Both buckets are full and locked. A third one is only tried to be locked: waiting for it could be waiting

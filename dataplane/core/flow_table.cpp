@@ -59,16 +59,18 @@ template <typename Entry>
 void FlowTable<Entry>::lookup_burst(const Key* keys, const uint64_t* hashes, const bool* swapped,
                                     uint32_t count, FlowHit* hits) const {
   constexpr uint32_t kGroup = 64;
-  FlowSlot candidates[kGroup];
+  const FlowBucket* buckets[kGroup];
+  Entry* candidates[kGroup];
   uint8_t second[kGroup];
   uint32_t second_count = 0;
-  for (uint32_t i = 0; i < count; ++i) begin(hashes[i]);
+  for (uint32_t i = 0; i < count; ++i) buckets[i] = begin(hashes[i]);
   for (uint32_t i = 0; i < count; ++i) {
-    if (choose(hashes[i], &candidates[i])) continue;
+    candidates[i] = choose(buckets[i], hashes[i]);
+    if (candidates[i] != nullptr) continue;
     fetch_second(hashes[i]);
     second[second_count++] = static_cast<uint8_t>(i);
   }
-  for (uint32_t j = 0; j < second_count; ++j) (void)choose_second(hashes[second[j]], &candidates[second[j]]);
+  for (uint32_t j = 0; j < second_count; ++j) candidates[second[j]] = choose_second(hashes[second[j]]);
   for (uint32_t i = 0; i < count; ++i) hits[i] = confirm(candidates[i], keys[i], hashes[i], swapped[i]);
 }
 

@@ -34,15 +34,6 @@ struct FlowHit {
   Direction direction = Direction::kOriginal;
 };
 
-// An entry under a worker's eyes, good until its next quiescent(): where a tuple was found, `state` (packed
-// FlowWord) as it was then, 1 for the reply direction.
-template <typename Entry>
-struct FlowFound {
-  Entry* entry = nullptr;
-  uint32_t state = 0;
-  unsigned direction = 0;
-};
-
 // What the slow path knows about a new connection.
 struct FlowInit {
   bool swapped = false;  // this (the original) packet goes FL_FLOW_FROM_HIGH with respect to its key
@@ -120,11 +111,12 @@ class FlowTable {
   // may use it for other purposes (tunnel source port, ECMP), too.
   [[nodiscard]] uint64_t hash(const Key& key) const {
     if constexpr (std::is_same_v<Key, flow_key4>) {
-      return flow_hash4(&secret_, &key);
+      return hash4_of(secret_, Bytes16::at(&key));
     } else {
-      return flow_hash6(&secret_, &key);
+      return hash6_of(secret_, key);
     }
   }
+  [[nodiscard]] const flow_secret& secret() const { return secret_; }
 
   // Finds `count` (<= 64) tuples; `swapped[i]`: packet i goes FL_FLOW_FROM_HIGH. Misses get id 0.
   void lookup_burst(const Key* keys, const uint64_t* hashes, const bool* swapped, uint32_t count,
@@ -132,36 +124,39 @@ class FlowTable {
   [[nodiscard]] FlowHit lookup(const Key& key, uint64_t hash, bool swapped) const;
 
   // The same in three parts, for who has work to do between them: each begins to fetch what the next one
-  // reads. 1. begin() with the hash; 2. choose() in the first bucket and, where that says no, choose_second()
-  // (fetch_second() a while before); 3. confirm() the candidate.
-  FL_INLINE void begin(uint64_t hash) const { __builtin_prefetch(&index_.bucket(index_.first(hash))); }
+  // reads. 1. begin() with the hash gives the first bucket; 2. choose() an entry in it and, where there is
+  // none (null), choose_second() (fetch_second() a while before), which says nobody's entry when it finds
+  // none; 3. confirm() it, or look at it oneself. An entry is good until the worker's next quiescent().
+  FL_INLINE const FlowBucket* begin(uint64_t hash) const {
+    const FlowBucket* const bucket = &index_.bucket(index_.first(hash));
+    __builtin_prefetch(bucket);
+    return bucket;
+  }
   FL_INLINE void fetch_second(uint64_t hash) const {
     __builtin_prefetch(&index_.bucket(index_.place(hash).second));
   }
-  // False: the bucket has nothing of this signature (or only what is just being taken out).
-  [[nodiscard]] FL_INLINE bool choose(uint64_t hash, FlowSlot* candidate) const {
-    return choose_in(index_.first(hash), hash, candidate);
+  [[nodiscard]] FL_INLINE Entry* choose(const FlowBucket* bucket, uint64_t hash) const {
+    const unsigned matches = bucket->match(FlowIndex::signature(hash));
+    if (matches == 0) return nullptr;
+    // 0 when the slot is just being emptied: nobody's entry.
+    Entry* const entry = &entries_[bucket->at(static_cast<unsigned>(std::countr_zero(matches))).id()];
+    __builtin_prefetch(entry);
+    if constexpr (sizeof(Entry) > 64) __builtin_prefetch(&entry->body.tally);
+    return entry;
   }
-  [[nodiscard]] FL_INLINE bool choose_second(uint64_t hash, FlowSlot* candidate) const {
-    return choose_in(index_.place(hash).second, hash, candidate);
+  [[nodiscard]] FL_INLINE Entry* choose_second(uint64_t hash) const {
+    Entry* const entry = choose(&index_.bucket(index_.place(hash).second), hash);
+    return entry != nullptr ? entry : entries_;
   }
-  // confirm() for who goes on with the entry itself; false: not this one, ask confirm().
-  [[nodiscard]] FL_INLINE bool confirm_entry(FlowSlot candidate, const Key& key, bool swapped,
-                                             FlowFound<Entry>* found) const {
-    Entry& entry = entries_[candidate.id()];
-    if (candidate.raw == 0 || candidate.by_reply_tuple() || !has_key(entry, words_of(key))) [[unlikely]]
-      return false;
-    found->entry = &entry;
-    found->state = entry.body.state.load(std::memory_order_relaxed);
-    found->direction = FlowWord::is_reply(found->state, swapped);
-    return true;
-  }
-  [[nodiscard]] FL_INLINE FlowHit confirm(FlowSlot candidate, const Key& key, uint64_t hash,
+  [[nodiscard]] FL_INLINE FlowHit confirm(const Entry* entry, const Key& key, uint64_t hash,
                                           bool swapped) const {
-    if (candidate.raw == 0) return {};
-    if (is_tuple(candidate, words_of(key))) [[likely]]
-      return hit(candidate, swapped);
-    return lookup(key, hash, swapped);  // two tuples with one signature: look at all of them
+    if (entry == entries_) return {};
+    if (has_key(*entry, &key)) [[likely]]
+      return hit({id_of(*entry)}, swapped);
+    return lookup(key, hash, swapped);  // by the replies' tuple, or two tuples with one signature
+  }
+  [[nodiscard]] FL_INLINE FlowId id_of(const Entry& entry) const {
+    return static_cast<FlowId>(&entry - entries_);
   }
 
   [[nodiscard]] FlowBody& body(FlowId id) const { return entries_[id].body; }
@@ -195,7 +190,11 @@ class FlowTable {
 
   // Adds to the direction's counters. Two workers counting the same direction in the same instant may lose
   // one of the two.
-  void count(FlowId id, Direction direction, uint32_t packets, uint32_t bytes) {
+  FL_INLINE void count_packet(Entry& entry, unsigned direction, uint32_t bytes) {
+    if (!FlowTally::add_small(entry.body.tally[direction], bytes)) [[unlikely]]
+      count(id_of(entry), static_cast<Direction>(direction), 1, bytes);
+  }
+  [[gnu::noinline]] void count(FlowId id, Direction direction, uint32_t packets, uint32_t bytes) {
     const auto way = static_cast<size_t>(direction);
     FlowTally::add(body(id).tally[way], spill_[2 * size_t{id} + way], packets, bytes);
   }
@@ -228,7 +227,7 @@ class FlowTable {
   [[nodiscard]] Key reply_key_of(FlowId id) const;
   [[nodiscard]] FL_INLINE bool is_tuple(FlowSlot slot, const Words& words) const {
     const Entry& entry = entries_[slot.id()];
-    return slot.by_reply_tuple() ? has_reply_tuple(entry, words) : has_key(entry, words);
+    return slot.by_reply_tuple() ? has_reply_tuple(entry, words) : has_key(entry, words.data());
   }
   // The direction in which a packet is that was found by this slot; nothing when the entry is on its way out.
   [[nodiscard]] FL_INLINE FlowHit hit(FlowSlot slot, bool swapped) const {
@@ -237,16 +236,6 @@ class FlowTable {
     const bool is_reply =
         slot.by_reply_tuple() ? swapped == word.reply_swapped : swapped != word.original_swapped;
     return {slot.id(), static_cast<Direction>(is_reply)};
-  }
-  [[nodiscard]] FL_INLINE bool choose_in(uint32_t bucket_index, uint64_t hash, FlowSlot* candidate) const {
-    const FlowBucket& bucket = index_.bucket(bucket_index);
-    const unsigned matches = bucket.match(FlowIndex::signature(hash));
-    *candidate = matches == 0 ? FlowSlot{} : bucket.at(static_cast<unsigned>(std::countr_zero(matches)));
-    if (candidate->raw == 0) return false;
-    const Entry& entry = entries_[candidate->id()];
-    __builtin_prefetch(&entry);
-    if constexpr (sizeof(Entry) > 64) __builtin_prefetch(&entry.body.tally);
-    return true;
   }
   [[nodiscard]] InsertResult insert_absent(const FlowIndex::Place& place, const Words& words,
                                            const FlowInit& init, Lack& lack);

@@ -18,7 +18,7 @@ namespace fairlead::core {
 namespace {
 
 constexpr std::array<char, 8> kMagic = {'F', 'L', 'F', 'L', 'O', 'W', 'S', '\0'};
-constexpr uint32_t kLayoutVersion = 1;
+constexpr uint32_t kLayoutVersion = 2;
 constexpr size_t kHeaderBytes = 4096;
 constexpr uint32_t kLargestCapacity = 1u << 29;  // ids have 30 bits in a state word
 

@@ -59,41 +59,21 @@ struct Forwarder::Worker::Impl {
   IcmpLimiter limiter;
   PathMtuNotes path_mtus;  // written: this worker, taken: control
 
-  // One packet whose connection is looked up. plain.l3 null: walks[plain.which] has been to parse and decap.
-  template <typename Table>
-  struct alignas(64) Lookup {
-    typename Table::Key key;
-    uint64_t hash;
-    PlainPacket plain;
-    FlowSlot candidate;
-  };
-  // One burst's working memory: too much for a stack frame, and warm.
-  template <typename Table>
-  struct Lookups {
-    uint32_t count = 0;
-    std::array<Lookup<Table>, kBurst> all;
-    std::array<uint8_t, kBurst> second;  // those without a candidate in their first bucket
-  };
   std::array<Walk, kBurst> walks;
   Lookups<FlowTable4> lookups4;
   Lookups<FlowTable6> lookups6;
   PlainWays ways;
-  std::array<PlainPort, 16> plain_ports;  // by the lower bits of the id; of the snapshot `ports_of`
-  uint64_t ports_of = 0;
+  std::array<PlainPort, 16> plain_ports;  // by the lower bits of the id
+  uint64_t shortcuts_of = 0;              // the snapshot that these ports and `ways` are of
 
  private:
   struct Burst;  // what holds for all packets of one
   void read_headers(Burst& burst);
   [[nodiscard]] PlainPort& plain_port(const Snapshot& snapshot, PortId id);
-  [[nodiscard]] bool read_plain(Burst& burst, PlainPort& port, const Packet& packet, uint8_t which);
-  [[nodiscard]] bool read_tunnelled(Burst& burst, PlainPort& port, Lookup<FlowTable4>& outer,
-                                    detail::PlainL4& l4);
-  void put_plain4(const FlowTable4& table, Lookup<FlowTable4>& lookup, const detail::PlainL4& l4);
-  [[nodiscard]] bool read_plain6(uint8_t* l3, uint32_t room, const PlainPacket& from, uint8_t outer_tos,
-                                 uint32_t tunnel_port);
-  [[nodiscard]] Verdict walk_to_lookup(Burst& burst, size_t which);
+  void walk_to_lookups(Burst& burst, Packet& packet);
+  [[nodiscard]] Verdict walk_to_lookup(Burst& burst, Walk& walk, Packet& packet);
   template <typename Table, typename Key>
-  void find_flow(Walk& walk, size_t which, const Table& table, Key (*key_of)(const parsed&, bool*),
+  void find_flow(Walk& walk, const Table& table, Key (*key_of)(const parsed&, bool*),
                  Lookups<Table>& lookups);
   template <typename Table>
   void choose_all(const Table& table, Lookups<Table>& lookups);

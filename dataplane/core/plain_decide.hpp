@@ -15,7 +15,7 @@ namespace fairlead::core {
 template <uint8_t kVersion>
 FL_INLINE void decrement_plain_ttl(uint8_t* l3) {
   if constexpr (kVersion == 4) {
-    auto word = detail::load<uint32_t>(l3 + 8);  // TTL, protocol, checksum
+    auto word = load<uint32_t>(l3 + 8);  // TTL, protocol, checksum
     static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
     // TTL is the upper byte of its 16 bits: the checksum rises by 0x0100, carry around.
     word += 0x10000u - 1u + (word >= 0xfffe0000u ? 0x10000u : 0u);
@@ -23,22 +23,6 @@ FL_INLINE void decrement_plain_ttl(uint8_t* l3) {
   } else {
     --l3[7];
   }
-}
-
-// steps::apply() for a plain packet: TTL, then the template's header so that the frame begins at `frame`. The
-// EtherType in front of the L3 header is there already.
-template <uint8_t kVersion>
-FL_INLINE void apply_plain(uint8_t* l3, uint32_t l3_length, uint32_t entropy, const PlainWay& out,
-                           uint8_t* frame) {
-  const uint8_t tos = plain_tos<kVersion>(l3);
-  if (out.ttl_step != 0) [[likely]]
-    decrement_plain_ttl<kVersion>(l3);
-  if (out.overhead == 0) {
-    std::memcpy(frame, out.macs, sizeof(out.macs));
-    return;
-  }
-  constexpr uint16_t kEtherType = kVersion == 4 ? FL_ETHERTYPE_IPV4 : FL_ETHERTYPE_IPV6;
-  encap_push(out.header, l3, l3_length, to_be16(kEtherType), tos, entropy);
 }
 
 // Decides plain packets of one burst by their flow entries: what steps::still_decides and steps::apply do for
@@ -49,57 +33,11 @@ FL_INLINE void apply_plain(uint8_t* l3, uint32_t l3_length, uint32_t entropy, co
 template <typename Table>
 class PlainDecider {
  public:
-  PlainDecider(Table& table, PlainWays::View ways, Packet* packets, uint32_t now_seconds)
-      : table_(table), ways_(ways), packets_(packets), now_seconds_(now_seconds) {}
+  PlainDecider(Table& table, PlainWays& ways, const Snapshot& snapshot, uint32_t now_seconds)
+      : table_(table), ways_(ways, snapshot, now_seconds), now_seconds_(now_seconds) {}
 
   // False: the steps must say, and nothing has been changed.
-  template <typename Lookup>
-  [[nodiscard]] FL_INLINE bool decide(const Lookup& lookup) {
-    const PlainPacket& plain = lookup.plain;
-    uint8_t* const l3 = plain.l3;
-    FlowFound<typename Table::EntryType> found;
-    if (l3 == nullptr || !table_.confirm_entry(lookup.candidate, lookup.key, plain.swapped, &found))
-        [[unlikely]]
-      return false;
-    FlowBody& body = found.entry->body;
-    const unsigned direction = found.direction;
-    const uint64_t word = body.way[direction].load(std::memory_order_acquire);
-    const uint64_t back_word = body.way[direction ^ 1].load(std::memory_order_acquire);
-    const PlainWay *out, *back;
-    // The way out last: two templates may share a place.
-    if (!ways_.find(back_word, &back) || !ways_.find(word, &out)) [[unlikely]]
-      return false;
-    Packet& packet = packets_[plain.which];
-    const uint32_t length = plain.l3_length;
-    const uint32_t header_length = out->header_length, overhead = out->overhead;
-    uint8_t* const frame = l3 - header_length;
-    const auto grown = packet.data - frame;
-    const uint32_t from = body.ingress[direction].load(std::memory_order_acquire);
-    if ((from != plain.side && !Side::from_raw(from).accepts(Side::from_raw(plain.side))) ||
-        plain_ttl<kVersion>(l3) < out->ttl_least || length > out->l3_limit || grown > packet.headroom)
-        [[unlikely]] {
-      return false;
-    }
-    const auto way = static_cast<Direction>(direction);
-    const FlowId id = lookup.candidate.id();
-    if (!FlowWord::is_settled(found.state, direction) ||
-        (plain.tcp_flags & (kTcpSyn | kTcpFin | kTcpRst)) != 0) [[unlikely]] {
-      if (!step(found.state, id, way, plain.tcp_flags, lookup.key.protocol)) return false;
-    }
-    if (word >> 48 != static_cast<uint16_t>(now_seconds_)) [[unlikely]]
-      body.touch(way, now_seconds_);
-    table_.count(id, way, 1, length);
-
-    apply_plain<kVersion>(l3, length, static_cast<uint32_t>(lookup.hash), *out, frame);
-    packet.data = frame;
-    packet.length = header_length + length;
-    packet.headroom = static_cast<uint16_t>(packet.headroom - grown);
-    packet.offload.checksum_start = static_cast<uint16_t>(packet.offload.checksum_start + overhead);
-    packet.next_hop = 0;
-    std::memcpy(&packet.tx_port, &out->outcome, sizeof(out->outcome));
-    counts_ += out->counts + (uint64_t{plain.tunnelled} << PlainWay::kDecapsulated);
-    return true;
-  }
+  [[nodiscard]] FL_INLINE bool decide(const Lookup<Table>& lookup) { return decide_in<true>(lookup); }
 
   void add_counts(CounterBurst& counts) const {
     const auto count = [this](unsigned shift) { return counts_ >> shift & 0xffff; };
@@ -107,22 +45,88 @@ class PlainDecider {
     counts.add(Counter::forwarded, count(PlainWay::kHits) - count(PlainWay::kPunted));
     counts.add(Counter::punted, count(PlainWay::kPunted));
     counts.add(Counter::encapsulated, count(PlainWay::kEncapsulated));
-    counts.add(Counter::decapsulated, count(PlainWay::kDecapsulated));
   }
 
  private:
   static constexpr uint8_t kVersion = std::is_same_v<Table, FlowTable4> ? 4 : 6;
 
-  [[nodiscard, gnu::noinline]] bool step(uint32_t state, FlowId id, Direction way, uint8_t tcp_flags,
-                                         uint8_t protocol) {
+  // The first packet of its direction in this second, or the first one that takes its way in this snapshot.
+  [[nodiscard, gnu::noinline]] bool decide_late(const Lookup<Table>& lookup) {
+    return decide_in<false>(lookup);
+  }
+
+  template <bool kUsual>
+  [[nodiscard]] FL_INLINE bool decide_in(const Lookup<Table>& lookup) {
+    typename Table::EntryType& entry = *lookup.entry;
+    if (!has_key(entry, &lookup.key)) [[unlikely]]
+      return false;
+    FlowBody& body = entry.body;
+    const PlainPacket& plain = lookup.plain;
+    const uint32_t state = body.state.load(std::memory_order_relaxed);
+    const unsigned direction = FlowWord::is_reply(state, plain.swapped);
+    const uint64_t word = body.way[direction].load(std::memory_order_acquire);
+    const uint64_t back_word = body.way[direction ^ 1].load(std::memory_order_acquire);
+    const PlainWay& out = ways_.at(word);
+    if constexpr (kUsual) {
+      if (out.key != word || !ways_.is_same(ways_.at(back_word), back_word)) [[unlikely]]
+        return decide_late(lookup);
+    } else {
+      // The way out last: two templates may share a place.
+      if (!ways_.bring(back_word) || !ways_.bring(word)) return false;
+    }
+    const uint32_t from = body.ingress[direction].load(std::memory_order_acquire);
+    if (from != plain.side && !Side::from_raw(from).accepts(Side::from_raw(plain.side))) [[unlikely]]
+      return false;
+    uint8_t* const l3 = plain.l3;
+    Packet& packet = *plain.packet;
+    const uint32_t length = plain.l3_length;
+    uint8_t* const frame = l3 - out.header_length;
+    const auto headroom = static_cast<int32_t>(packet.headroom - (packet.data - frame));
+    if (plain_ttl<kVersion>(l3) < out.ttl_least || length > out.l3_limit || headroom < 0) [[unlikely]]
+      return false;
+    if (!FlowWord::is_settled(state, direction) || (plain.tcp_flags & (kTcpSyn | kTcpFin | kTcpRst)) != 0)
+        [[unlikely]] {
+      if (!step(lookup, state, direction)) return false;
+    }
+    if constexpr (!kUsual) body.touch(static_cast<Direction>(direction), now_seconds_);
+    table_.count_packet(entry, direction, length);
+
+    counts_ += out.counts;
+    packet.data = frame;
+    packet.length = out.header_length + length;
+    packet.headroom = static_cast<uint16_t>(headroom);
+    packet.next_hop = 0;
+    std::memcpy(&packet.tx_port, &out.outcome, sizeof(out.outcome));
+    apply(lookup, out, l3, length, frame);
+    return true;
+  }
+
+  // steps::apply(): TTL, then the template's header so that the frame begins at `frame`. The EtherType in
+  // front of the L3 header is there already.
+  static FL_INLINE void apply(const Lookup<Table>& lookup, const PlainWay& out, uint8_t* l3, uint32_t length,
+                              uint8_t* frame) {
+    if (out.ttl_step != 0) [[likely]]
+      decrement_plain_ttl<kVersion>(l3);
+    if (out.overhead == 0) {
+      std::memcpy(frame, out.macs, sizeof(out.macs));
+      return;
+    }
+    constexpr uint16_t kEtherType = kVersion == 4 ? FL_ETHERTYPE_IPV4 : FL_ETHERTYPE_IPV6;
+    Offload& offload = lookup.plain.packet->offload;
+    offload.checksum_start = static_cast<uint16_t>(offload.checksum_start + out.overhead);
+    encap_push(out.header, l3, length, to_be16(kEtherType), plain_tos<kVersion>(l3),
+               static_cast<uint32_t>(lookup.hash));
+  }
+
+  [[nodiscard, gnu::noinline]] bool step(const Lookup<Table>& lookup, uint32_t state, unsigned direction) {
     const FlowWord::Life life = FlowWord::unpack(state).life;
     if (life != FlowWord::kLive && life != FlowWord::kBuilding) return false;
-    return table_.step(id, way, tcp_flags, protocol);
+    return table_.step(table_.id_of(*lookup.entry), static_cast<Direction>(direction), lookup.plain.tcp_flags,
+                       lookup.key.protocol);
   }
 
   Table& table_;
   const PlainWays::View ways_;
-  Packet* const packets_;
   const uint32_t now_seconds_;
   uint64_t counts_ = 0;
 };

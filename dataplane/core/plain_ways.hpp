@@ -7,7 +7,6 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 
 namespace fairlead::core {
 
@@ -15,9 +14,12 @@ namespace fairlead::core {
 // header of a tunnel.
 struct alignas(64) PlainWay {
   // Counts of a burst, 16 bits each, so that one addition counts a packet.
-  enum : unsigned { kHits = 0, kPunted = 16, kEncapsulated = 32, kDecapsulated = 48 };
+  enum : unsigned { kHits = 0, kPunted = 16, kEncapsulated = 32 };
 
-  uint64_t key = 0;                        // template id, generation, PlainWays' serial; 0: empty
+  // Not 0: that is an entry's word whose way is not clear.
+  static constexpr uint64_t kEmpty = ~uint64_t{0};
+  // As FlowBody::way of a flow that goes this way and was seen in this second.
+  uint64_t key = kEmpty;
   uint64_t outcome = 0;                    // Packet::tx_port .. tx_mtu as they stand in a Packet
   uint64_t counts = 0;                     // what a packet adds
   const encap_template* header = nullptr;  // in the snapshot
@@ -30,44 +32,62 @@ struct alignas(64) PlainWay {
 };
 static_assert(sizeof(PlainWay) == 64);
 
-// A worker's shortcut from a flow entry's word (template id and generation) to the template: one compare
-// where the snapshot's array takes three dependent loads. Template ids are dense, so that few share a place.
+// A worker's shortcut from a flow entry's word (template id, generation, second last seen) to the template:
+// one compare, where the snapshot's array takes three dependent loads, also says that the entry's time-stamp
+// is right. Template ids are dense, so that few share a place.
 class PlainWays {
  public:
-  // Forgets everything when `snapshot` is another one than before.
-  void follow(const Snapshot& snapshot) {
-    if (snapshot.serial == followed_) return;
-    followed_ = snapshot.serial;
-    if (++serial_ > 0xffff) {
-      ways_.fill({});
-      serial_ = 1;
-    }
+  // Forgets everything; whenever the snapshot is another one.
+  void clear() {
+    for (size_t i = 0; i < used_count_; ++i) ways_[used_[i]].key = PlainWay::kEmpty;
+    used_count_ = 0;
+  }
+  // Forgets everything of an earlier second: the stamp of a way is this second's, or an entry's old one would
+  // pass.
+  void follow(uint32_t now_seconds) {
+    if (now_seconds == second_) return;
+    second_ = now_seconds;
+    clear();
   }
 
   // For one burst: nothing is loaded twice.
-  struct View {
-    PlainWay* ways;
-    uint64_t serial;
-    const Snapshot* snapshot;
+  class View {
+   public:
+    View(PlainWays& ways, const Snapshot& snapshot, uint32_t now_seconds)
+        : ways_(ways.ways_.data()), all_(ways), snapshot_(snapshot), stamp_(uint64_t{now_seconds} << 48) {}
 
-    // The way that `word` (FlowBody::way) names; false: that is not the template's generation any more.
-    [[nodiscard]] FL_INLINE bool find(uint64_t word, const PlainWay** found) const {
-      PlainWay& way = ways[word & (kWays - 1)];
-      const uint64_t key = word << 16 | serial;
-      *found = &way;
-      return way.key == key || fill(way, key, *snapshot);
+    // What stands at the place of `word` (FlowBody::way): perhaps another way.
+    [[nodiscard]] FL_INLINE const PlainWay& at(uint64_t word) const { return ways_[word & (kWays - 1)]; }
+    // Of `way`, from its place: is it what `word` says, whenever that was seen?
+    [[nodiscard]] static FL_INLINE bool is_same(const PlainWay& way, uint64_t word) {
+      return (way.key ^ word) << 16 == 0;
     }
+    // Makes the way of `word` be at its place, and of this second; false: that is not the template's
+    // generation any more.
+    [[nodiscard]] bool bring(uint64_t word) const {
+      PlainWay& way = ways_[word & (kWays - 1)];
+      const uint64_t key = (word & kWithoutStamp) | stamp_;
+      if (way.key == key) return true;
+      if (!is_same(way, word) && !all_.fill(way, word, snapshot_)) return false;
+      way.key = key;
+      return true;
+    }
+
+   private:
+    PlainWay* const ways_;
+    PlainWays& all_;
+    const Snapshot& snapshot_;
+    const uint64_t stamp_;
   };
-  [[nodiscard]] View view(const Snapshot& snapshot) { return {ways_.data(), serial_, &snapshot}; }
 
  private:
   static constexpr uint32_t kWays = 1024;
+  static constexpr uint64_t kWithoutStamp = (uint64_t{1} << 48) - 1;
 
-  [[nodiscard, gnu::noinline, gnu::cold]] static bool fill(PlainWay& way, uint64_t key,
-                                                           const Snapshot& snapshot) {
-    const Template& out = snapshot.template_of(static_cast<uint32_t>(key >> 16));
-    if (out.generation != static_cast<uint16_t>(key >> 48) || out.kind == TemplateKind::kGone) return false;
-    way.key = key;
+  [[nodiscard]] bool fill(PlainWay& way, uint64_t word, const Snapshot& snapshot) {
+    const Template& out = snapshot.template_of(static_cast<uint32_t>(word));
+    if (out.generation != static_cast<uint16_t>(word >> 32) || out.kind == TemplateKind::kGone) return false;
+    if (way.key == PlainWay::kEmpty) used_[used_count_++] = static_cast<uint16_t>(&way - ways_.data());
     way.header = &out.encap;
     way.header_length = out.encap.length;
     way.overhead = out.encap.overhead;
@@ -88,9 +108,10 @@ class PlainWays {
     return true;
   }
 
-  uint64_t followed_ = 0;
-  uint64_t serial_ = 0;
   std::array<PlainWay, kWays> ways_{};
+  std::array<uint16_t, kWays> used_;
+  size_t used_count_ = 0;
+  uint32_t second_ = 0;
 };
 
 }  // namespace fairlead::core

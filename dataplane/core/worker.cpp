@@ -24,6 +24,12 @@ struct Forwarder::Worker::Impl::Burst {
 void Forwarder::Worker::Impl::judge(std::span<Packet> packets, uint64_t now_ns, CounterBurst& counts) {
   Burst burst{*shared.current.load(std::memory_order_acquire), packets, counts, now_ns,
               static_cast<uint32_t>(now_ns / 1'000'000'000)};
+  if (shortcuts_of != burst.snapshot.serial) {
+    shortcuts_of = burst.snapshot.serial;
+    plain_ports.fill({});
+    ways.clear();
+  }
+  ways.follow(burst.now_seconds);
   read_headers(burst);
   choose_all(*shared.flows.v4, lookups4);
   choose_all(*shared.flows.v6, lookups6);
@@ -32,28 +38,21 @@ void Forwarder::Worker::Impl::judge(std::span<Packet> packets, uint64_t now_ns, 
 }
 
 PlainPort& Forwarder::Worker::Impl::plain_port(const Snapshot& snapshot, PortId id) {
-  if (ports_of != snapshot.serial) {
-    ports_of = snapshot.serial;
-    plain_ports.fill({});
-    ways.follow(snapshot);
-  }
   PlainPort& port = plain_ports[id % plain_ports.size()];
-  if (port.id != id || !port.takes) {
+  if (port.id != id || port.length_least == UINT32_MAX) {
     port = PlainPort::of(snapshot, id);
-    if (!shared.config.reads_plain) port.takes = false;
+    if (!shared.config.reads_plain) port.length_least = UINT32_MAX;
   }
   return port;
 }
 
 // The steps before the lookup, for a packet that is not plain or that its flow entry does not decide.
-Verdict Forwarder::Worker::Impl::walk_to_lookup(Burst& burst, size_t which) {
-  Packet& packet = burst.packets[which];
+Verdict Forwarder::Worker::Impl::walk_to_lookup(Burst& burst, Walk& walk, Packet& packet) {
   packet.fate = Fate::kNone;
   packet.reason = DropReason::NONE;
   packet.tx_port = 0;
   packet.encap_length = packet.tx_mtu = 0;
   packet.next_hop = 0;
-  Walk& walk = walks[which];
   walk.start(packet);
   Verdict verdict = steps::parse(walk, burst.snapshot);
   if (verdict.goes_on()) verdict = steps::decap(walk, burst.snapshot);
@@ -62,149 +61,69 @@ Verdict Forwarder::Worker::Impl::walk_to_lookup(Burst& burst, size_t which) {
 }
 
 template <typename Table, typename Key>
-inline void Forwarder::Worker::Impl::find_flow(Walk& walk, size_t which, const Table& table,
+inline void Forwarder::Worker::Impl::find_flow(Walk& walk, const Table& table,
                                                Key (*key_of)(const parsed&, bool*), Lookups<Table>& lookups) {
   Lookup<Table>& lookup = lookups.all[lookups.count++];
   steps::find_tuple(walk, table, key_of, &lookup.key);
   lookup.hash = walk.hash;
-  table.begin(walk.hash);
-  lookup.plain.l3 = nullptr;
-  lookup.plain.swapped = walk.swapped;
-  lookup.plain.which = static_cast<uint8_t>(which);
+  lookup.bucket = table.begin(walk.hash);
+  lookup.plain = {.packet = walk.packet, .side = PlainPacket::kNoSide, .swapped = walk.swapped};
 }
 
-// Reads a plain packet into the next place of its family's lookups; false: it walks the steps, and nothing
-// has been changed.
-FL_INLINE bool Forwarder::Worker::Impl::read_plain(Burst& burst, PlainPort& port, const Packet& packet,
-                                                   uint8_t which) {
-  if (packet.length < 14 + 28 || packet.offload.segment_size != 0) [[unlikely]]
-    return false;
-  uint8_t* const l2 = packet.data;
-  const auto sender = detail::load<uint64_t>(l2 + 6);
-  if ((l2[0] & port.group_mask) != 0) [[unlikely]]
-    return false;
-  Lookup<FlowTable4>& lookup = lookups4.all[lookups4.count];
-  lookup.plain.side = port.side | (FL_SWAP32(static_cast<uint32_t>(sender >> 16)) & port.id_mask);
-  lookup.plain.which = which;
-  lookup.plain.tunnelled = 0;
-  if ((sender & port.mask) != port.value4) [[unlikely]] {
-    return (sender & port.mask) == port.value6 &&
-           read_plain6(l2 + 14, packet.length - 14, lookup.plain, 0, port.tunnel_port);
+// A packet that is not plain, up to where connections are looked up.
+void Forwarder::Worker::Impl::walk_to_lookups(Burst& burst, Packet& packet) {
+  Walk& walk = walks[static_cast<size_t>(&packet - burst.packets.data())];
+  const Verdict verdict = walk_to_lookup(burst, walk, packet);
+  if (!verdict.goes_on()) [[unlikely]]
+    return finish(burst, walk, verdict);
+  if (walk.p.ip_version == 4) {
+    find_flow(walk, *shared.flows.v4, steps::key4_of, lookups4);
+  } else {
+    find_flow(walk, *shared.flows.v6, steps::key6_of, lookups6);
   }
-  detail::PlainL4 l4;
-  if (!read_plain4(l2 + 14, packet.length - 14, &lookup.plain, &l4)) [[unlikely]]
-    return false;
-  if (l4.ports >> 16 == port.tunnel_port && l4.protocol == FL_PROTOCOL_UDP) {
-    return !packet.offload.checksum_partial && read_tunnelled(burst, port, lookup, l4);
-  }
-  put_plain4(*shared.flows.v4, lookup, l4);
-  return true;
-}
-
-// The same for what is in the tunnel packet that was read as `lookup`, which becomes the inner packet's.
-FL_INLINE bool Forwarder::Worker::Impl::read_tunnelled(Burst& burst, PlainPort& port,
-                                                       Lookup<FlowTable4>& lookup, detail::PlainL4& l4) {
-  const uint8_t* const outer = lookup.plain.l3;
-  lookup.plain.side = plain_tunnel_side(port, burst.snapshot, outer, l4);
-  lookup.plain.tunnelled = 1;
-  if (lookup.plain.side == 0) [[unlikely]]
-    return false;
-  uint8_t* const l3 = lookup.plain.l3 + kPlainTunnelLength + 14;
-  const uint32_t room = l4.length - 16 - 14;
-  const auto ethertype = detail::load<uint16_t>(l3 - 2);
-  if (ethertype == to_be16(FL_ETHERTYPE_IPV6).raw) {
-    return read_plain6(l3, room, lookup.plain, outer[1], PlainPort::kNoTunnels);
-  }
-  if (ethertype != to_be16(FL_ETHERTYPE_IPV4).raw || !read_plain4(l3, room, &lookup.plain, &l4) ||
-      decap_tos(outer[1], l3[1]) != l3[1]) [[unlikely]] {
-    return false;
-  }
-  put_plain4(*shared.flows.v4, lookup, l4);
-  return true;
-}
-
-FL_INLINE void Forwarder::Worker::Impl::put_plain4(const FlowTable4& table, Lookup<FlowTable4>& lookup,
-                                                   const detail::PlainL4& l4) {
-  __u64 key[2];
-  lookup.plain.swapped = flow_key4_words(l4.addresses, l4.ports, l4.protocol, key) == FL_FLOW_FROM_HIGH;
-  std::memcpy(&lookup.key, key, sizeof(lookup.key));
-  flow_key4 in_registers;
-  std::memcpy(&in_registers, key, sizeof(in_registers));
-  lookup.hash = table.hash(in_registers);
-  table.begin(lookup.hash);
-  ++lookups4.count;
-}
-
-// `from`: side, which and tunnelled of the packet.
-FL_INLINE bool Forwarder::Worker::Impl::read_plain6(uint8_t* l3, uint32_t room, const PlainPacket& from,
-                                                    uint8_t outer_tos, uint32_t tunnel_port) {
-  Lookup<FlowTable6>& lookup = lookups6.all[lookups6.count];
-  detail::PlainL4 l4;
-  lookup.plain = from;
-  if (!core::read_plain6(l3, room, &lookup.plain, &lookup.key, &l4) ||
-      (l4.ports >> 16 == tunnel_port && l4.protocol == FL_PROTOCOL_UDP)) [[unlikely]] {
-    return false;
-  }
-  const uint8_t tos = plain_tos<6>(l3);
-  if (decap_tos(outer_tos, tos) != tos) [[unlikely]]
-    return false;
-  ++lookups6.count;
-  return true;
 }
 
 void Forwarder::Worker::Impl::read_headers(Burst& burst) {
-  constexpr size_t kAhead = 4;
-  const std::span<Packet> packets = burst.packets;
   lookups4.count = lookups6.count = 0;
-  PlainPort* port = nullptr;
-  for (size_t i = 0; i < packets.size(); ++i) {
-    if (i + kAhead < packets.size()) __builtin_prefetch(packets[i + kAhead].data);
-    const PortId id = packets[i].rx_port;
-    if (port == nullptr || port->id != id) [[unlikely]]
-      port = &plain_port(burst.snapshot, id);
-    if (port->takes && read_plain(burst, *port, packets[i], static_cast<uint8_t>(i))) [[likely]]
+  if (burst.packets.empty()) return;
+  PlainReader reader(burst.snapshot, *shared.flows.v4, *shared.flows.v6, lookups4, lookups6);
+  PlainPort* port = &plain_port(burst.snapshot, burst.packets.front().rx_port);
+  for (Packet& packet : burst.packets) {
+    if (port->id != packet.rx_port) [[unlikely]]
+      port = &plain_port(burst.snapshot, packet.rx_port);
+    if (reader.read(*port, packet)) [[likely]]
       continue;
-    const Verdict verdict = walk_to_lookup(burst, i);
-    Walk& walk = walks[i];
-    if (!verdict.goes_on()) [[unlikely]] {
-      finish(burst, walk, verdict);
-    } else if (walk.p.ip_version == 4) {
-      find_flow(walk, i, *shared.flows.v4, steps::key4_of, lookups4);
-    } else {
-      find_flow(walk, i, *shared.flows.v6, steps::key6_of, lookups6);
-    }
+    reader.pause();
+    walk_to_lookups(burst, packet);
+    reader.resume();
   }
+  reader.pause();
+  burst.counts.add(Counter::decapsulated, reader.decapsulated());
 }
 
-// The two passes of a lookup over the burst. IPv4 has been hashed when it was read, so that its memory
-// accesses start early; IPv6's hash is a longer chain of multiplications, and more of them are under way at
-// once in a pass of their own (both measured: bench/README.md).
+// The passes of a lookup over the burst: keys have been hashed when they were read, so that fetching buckets
+// began early.
 template <typename Table>
 void Forwarder::Worker::Impl::choose_all(const Table& table, Lookups<Table>& lookups) {
   uint32_t second_count = 0;
-  if constexpr (std::is_same_v<Table, FlowTable6>) {
-    for (uint32_t i = 0; i < lookups.count; ++i) {
-      Lookup<Table>& lookup = lookups.all[i];
-      lookup.hash = table.hash(lookup.key);
-      table.begin(lookup.hash);
-    }
-  }
-  for (uint32_t i = 0; i < lookups.count; ++i) {
-    Lookup<Table>& lookup = lookups.all[i];
-    if (table.choose(lookup.hash, &lookup.candidate)) [[likely]]
+  Lookup<Table>* const begin = lookups.all.data();
+  Lookup<Table>* const end = begin + lookups.count;
+  for (Lookup<Table>* lookup = begin; lookup != end; ++lookup) {
+    lookup->entry = table.choose(lookup->bucket, lookup->hash);
+    if (lookup->entry != nullptr) [[likely]]
       continue;
-    table.fetch_second(lookup.hash);
-    lookups.second[second_count++] = static_cast<uint8_t>(i);
+    table.fetch_second(lookup->hash);
+    lookups.second[second_count++] = static_cast<uint8_t>(lookup - begin);
   }
   for (uint32_t j = 0; j < second_count; ++j) {
-    Lookup<Table>& lookup = lookups.all[lookups.second[j]];
-    (void)table.choose_second(lookup.hash, &lookup.candidate);
+    Lookup<Table>& lookup = begin[lookups.second[j]];
+    lookup.entry = table.choose_second(lookup.hash);
   }
 }
 
 template <typename Table>
 void Forwarder::Worker::Impl::decide_all(Burst& burst, Table& table, Lookups<Table>& lookups) {
-  PlainDecider<Table> decider{table, ways.view(burst.snapshot), burst.packets.data(), burst.now_seconds};
+  PlainDecider<Table> decider{table, ways, burst.snapshot, burst.now_seconds};
   Lookup<Table>* const end = lookups.all.data() + lookups.count;
   for (Lookup<Table>* lookup = lookups.all.data(); lookup != end; ++lookup) {
     if (decider.decide(*lookup)) [[likely]]
@@ -219,16 +138,19 @@ void Forwarder::Worker::Impl::decide_all(Burst& burst, Table& table, Lookups<Tab
 template <typename Table>
 void Forwarder::Worker::Impl::decide_walk(Burst& burst, Table& table, const Lookup<Table>& lookup) {
   const PlainPacket& plain = lookup.plain;
-  Walk& walk = walks[plain.which];
+  Packet& packet = *plain.packet;
+  Walk& walk = walks[static_cast<size_t>(&packet - burst.packets.data())];
   if (plain.l3 != nullptr) {
-    const Verdict verdict = walk_to_lookup(burst, plain.which);
-    if (!verdict.goes_on()) return finish(burst, walk, verdict);  // cannot be: it was read as plain
+    // A tunnel packet was counted when it was read; the walk counts it again.
+    if (plain.l3 - packet.data > 14) burst.counts.add(Counter::decapsulated, ~uint64_t{0});
+    const Verdict verdict = walk_to_lookup(burst, walk, packet);
+    if (!verdict.goes_on()) return finish(burst, walk, verdict);  // a sender without a number
     walk.keyed = true;
     walk.swapped = plain.swapped;
     walk.hash = lookup.hash;
   }
   const FlowHit hit =
-      walk.keyed ? table.confirm(lookup.candidate, lookup.key, lookup.hash, plain.swapped) : FlowHit{};
+      walk.keyed ? table.confirm(lookup.entry, lookup.key, lookup.hash, plain.swapped) : FlowHit{};
   decide(burst, walk, table, lookup.key, hit);
 }
 

@@ -36,14 +36,6 @@ FL_OFFSET(flow_key6, protocol, 36);
 // The direction of a packet with respect to its key. Which one is "original" is the flow entry's knowledge.
 enum fl_flow_direction { FL_FLOW_FROM_LOW = 0, FL_FLOW_FROM_HIGH = 1 };
 
-// Negative, zero or positive, as a is smaller than, equal to or greater than b.
-FL_INLINE int ip_address_compare(const struct ip_address* a, const struct ip_address* b) {
-  for (int i = 0; i < 4; ++i) {
-    if (a->word[i].raw != b->word[i].raw) return a->word[i].raw < b->word[i].raw ? -1 : 1;
-  }
-  return 0;
-}
-
 // Writes the key of a connection seen from one side; returns the fl_flow_direction of that side.
 FL_INLINE int flow_key4_make(be32 source, be32 destination, be16 source_port, be16 destination_port,
                              __u8 protocol, struct flow_key4* key) {
@@ -59,37 +51,16 @@ FL_INLINE int flow_key4_make(be32 source, be32 destination, be16 source_port, be
   return from_high;
 }
 
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-// The same from what stands in the packet: `addresses`, source in the lower half; `ports` likewise. Writes
-// the key as its two words, for who hashes and compares words.
-FL_INLINE int flow_key4_words(__u64 addresses, __u32 ports, __u8 protocol, __u64 word[2]) {
-  __u32 source = (__u32)addresses, destination = (__u32)(addresses >> 32);
-  // As often one way as the other, so that a branch would be guessed wrong half the time.
-  __u64 from = (__u64)source << 16 | (__u16)ports, to = (__u64)destination << 16 | ports >> 16;
-  int from_high = from > to;
-  __u64 swap = 0 - (__u64)from_high;
-  word[0] = addresses ^ ((addresses ^ (addresses << 32 | addresses >> 32)) & swap);
-  word[1] = (ports ^ ((ports ^ (ports << 16 | ports >> 16)) & (__u32)swap)) | (__u64)protocol << 32;
-  return from_high;
-}
-#endif
-
 FL_INLINE int flow_key6_make(const struct ip_address* source, const struct ip_address* destination,
                              be16 source_port, be16 destination_port, __u8 protocol, struct flow_key6* key) {
   __u64 from[2], to[2];
   __builtin_memcpy(from, source, sizeof(from));
   __builtin_memcpy(to, destination, sizeof(to));
-  // As often one way as the other: no branches. The order is that of the 32-bit words as they stand.
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-  __u64 from_first = from[0] << 32 | from[0] >> 32, from_second = from[1] << 32 | from[1] >> 32;
-  __u64 to_first = to[0] << 32 | to[0] >> 32, to_second = to[1] << 32 | to[1] >> 32;
-#else
-  __u64 from_first = from[0], from_second = from[1], to_first = to[0], to_second = to[1];
-#endif
-  int from_high =
-      (from_first > to_first) |
-      ((from_first == to_first) &
-       ((from_second > to_second) | ((from_second == to_second) & (source_port.raw > destination_port.raw))));
+  // As often one way as the other: no branches. The order is that of 128-bit numbers as a little-endian
+  // machine loads them.
+  int from_high = (from[1] > to[1]) |
+                  ((from[1] == to[1]) &
+                   ((from[0] > to[0]) | ((from[0] == to[0]) & (source_port.raw > destination_port.raw))));
   __u64 swap = 0 - (__u64)from_high;
   __u64 first = (from[0] ^ to[0]) & swap, second = (from[1] ^ to[1]) & swap;
   __u64 words[4] = {from[0] ^ first, from[1] ^ second, to[0] ^ first, to[1] ^ second};
