@@ -61,8 +61,8 @@ TEST_F(ForwarderRandomTest, GarbageIsConserved) {
   const char* const seeds[] = {
       "eth(ep1>gw) ip4(10.244.1.2>10.244.2.2 ttl=64) tcp(1>2 flags=S)",
       "eth(ep2>gw) ip6(fd00:10:244:1::3>fd00:10:244:2::2 hl=64) frag(mf) udp(1>2 len=100 csum=0) zeros(56)",
-      "eth(peer2>self) ip4(192.0.2.2>192.0.2.1 df) udp(50000>4789 csum=0) vxlan(100) eth(vtep2>any) "
-      "ip4(10.244.2.2>10.244.1.2 ttl=63) icmp(8 0)",
+      ("eth(peer2>self) ip4(192.0.2.2>192.0.2.1 df) udp(50000>4789 csum=0) vxlan(100) eth(vtep2>any) "
+       "ip4(10.244.2.2>10.244.1.2 ttl=63) icmp(8 0)"),
       "eth(host>host) ip4(192.0.2.1>10.244.1.2 ttl=64) udp(1>2)",
       "eth(ep1>gw) ip4(10.244.1.2>192.0.2.1 ttl=64) udp(1>2)",
       "eth(ep2>gw) ip6(fd00:10:244:1::3>fd00:10:244:3::2 hl=64) udp(1>2)"};

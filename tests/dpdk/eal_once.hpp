@@ -20,11 +20,11 @@ struct EalOnce {
       auto started = dpdk::start_eal(config);
       EXPECT_TRUE(started.ok()) << (started.ok() ? "" : started.error().text());
       if (!started.ok()) return made;
-      auto big = dpdk::create_pool("test_big", 512, dpdk::kBigFrameMax);
-      auto small = dpdk::create_pool("test_small", 4095, dpdk::kSmallFrameRoom);
-      EXPECT_TRUE(big.ok() && small.ok());
-      if (big.ok()) made.big = *big;
-      if (small.ok()) made.small = *small;
+      auto big_pool = dpdk::create_pool("test_big", 512, dpdk::kBigFrameMax);
+      auto small_pool = dpdk::create_pool("test_small", 4095, dpdk::kSmallFrameRoom);
+      EXPECT_TRUE(big_pool.ok() && small_pool.ok());
+      if (big_pool.ok()) made.big = *big_pool;
+      if (small_pool.ok()) made.small = *small_pool;
       return made;
     }();
     return once;
