@@ -221,10 +221,24 @@ uint64_t Contestant::switches() const {
   return sum;
 }
 
-void Contestant::set_pace(const replay::Pace& pace) {
+// A thread may have been stopped between looking for a pace and looking for the pause: what it does next it
+// does as if there was no pace. So it finds the pause there, and only then it is lifted.
+void Contestant::begin_pace(const replay::Pace& pace) {
   replay::Page& source = *pages_.front();
   source.pace = pace;
   source.turn.fetch_add(1, std::memory_order_release);
+  const std::vector<uint64_t> before = refused();
+  kill(pid_, SIGCONT);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+  const auto have_all_asked = [&] {
+    const std::vector<uint64_t> now = refused();
+    for (size_t i = 0; i < now.size(); ++i) {
+      if (now[i] < before[i] + 2) return false;
+    }
+    return true;
+  };
+  while (!have_all_asked() && is_alive() && std::chrono::steady_clock::now() < end) usleep(100);
+  hold(false);
 }
 
 std::string Contestant::ask(const std::string& question) {

@@ -47,9 +47,9 @@ class Contestant {
   [[nodiscard]] int64_t lost() const { return lost_; }
   // Involuntary context switches of the threads on the measured CPUs so far.
   [[nodiscard]] uint64_t switches() const;
-  // From now on frames fall due at this pace in every queue; the contestant is paused, its first device
-  // paced.
-  void set_pace(const replay::Pace& pace);
+  // Resumes; frames fall due at this pace, from its start on, in every queue. The contestant is paused, its
+  // first device paced.
+  void begin_pace(const replay::Pace& pace);
   // The answer to a question of serve(); empty: it has none. Paused before and after: it runs, but nothing is
   // handed out.
   [[nodiscard]] std::string ask(const std::string& question);

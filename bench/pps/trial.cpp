@@ -13,7 +13,7 @@ namespace fairlead::bench {
 namespace {
 
 // Between the order and the first frame: time to get the process going again.
-constexpr double kLeadSeconds = 0.01;
+constexpr double kLeadSeconds = 0.02;
 
 void sleep_seconds(double seconds) {
   usleep(static_cast<useconds_t>(seconds * 1e6));
@@ -46,8 +46,7 @@ Result<Trial> run_trial(const std::string& program, const Load& load, double mpp
   pace.start = __rdtsc() + static_cast<uint64_t>(kLeadSeconds * cycles_per_second);
   pace.end = pace.start + static_cast<uint64_t>(seconds * cycles_per_second);
   pace.per_cycle = mpps * 1e6 / cycles_per_second / load.workers;
-  contestant.set_pace(pace);
-  contestant.resume();
+  contestant.begin_pace(pace);
   sleep_seconds(kLeadSeconds + seconds);
   // As a NIC's ring, the port hands out what still waits; then all queues have seen all of it.
   Trial trial;

@@ -45,6 +45,59 @@ struct Shared {
   std::unique_ptr<FlowTable4> table;
 };
 
+// Which worker made the entry of each id; kWorkers: nobody.
+std::vector<unsigned> makers_of(Shared& shared, uint32_t keys, uint32_t first) {
+  std::vector<FlowId> ids[kWorkers];
+  std::atomic<uint32_t> arrived{0};
+  shared.in_workers([&](unsigned worker) {
+    arrived.fetch_add(1);
+    while (arrived.load() < kWorkers) std::this_thread::yield();  // both at once
+    for (uint32_t n = worker; n < keys; n += kWorkers) {
+      const flow_key4 key = make_key<flow_key4>(first + n);
+      const InsertResult result = shared.table->insert(key, shared.table->hash(key), {});
+      if (result.outcome == InsertOutcome::kInserted) ids[worker].push_back(result.hit.id);
+    }
+  });
+  std::vector<unsigned> makers(shared.table->last_id() + 2, kWorkers);
+  for (unsigned worker = 0; worker < kWorkers; ++worker) {
+    for (const FlowId id : ids[worker]) makers[id] = worker;
+  }
+  return makers;
+}
+
+uint32_t mixed_pairs(const std::vector<unsigned>& makers) {
+  uint32_t mixed = 0;
+  for (size_t id = 2; id + 1 < makers.size(); id += 2) {
+    mixed += makers[id] != makers[id + 1] && makers[id] != kWorkers && makers[id + 1] != kWorkers ? 1 : 0;
+  }
+  return mixed;
+}
+
+// Two cache lines that a processor fetches together are two workers' only here and there.
+TEST(FlowTableThreads, NeighbouringEntriesGoToOneWorker) {
+  constexpr uint32_t kKeys = 20000;
+  Shared shared(2 * kKeys);
+  EXPECT_LT(mixed_pairs(makers_of(shared, kKeys, 0)), kKeys / 2 / 50) << "never used before";
+  for (FlowId id = 1; id <= shared.table->last_id(); ++id) (void)shared.table->erase(id);
+  for (uint32_t i = 0; i < kKeys; ++i) shared.table->reclaim();
+  EXPECT_LT(mixed_pairs(makers_of(shared, kKeys, kKeys)), kKeys / 2 / 5) << "used again";
+}
+
+// What a worker has set aside is not lost to the others.
+TEST(FlowTableThreads, TheLastEntryIsForWhoeverAsks) {
+  constexpr uint32_t kKeys = 300;
+  Shared shared(kKeys);
+  shared.in_workers([&](unsigned worker) {
+    const flow_key4 key = make_key<flow_key4>(worker);
+    EXPECT_EQ(shared.table->insert(key, shared.table->hash(key), {}).outcome, InsertOutcome::kInserted);
+  });
+  for (uint32_t n = kWorkers; n < kKeys; ++n) {
+    const flow_key4 key = make_key<flow_key4>(n);
+    ASSERT_EQ(shared.table->insert(key, shared.table->hash(key), {}).outcome, InsertOutcome::kInserted) << n;
+  }
+  EXPECT_EQ(shared.table->size(), kKeys);
+}
+
 TEST(FlowTableThreads, ConcurrentInsertsOfOneTupleMakeOneEntry) {
   constexpr uint32_t kKeys = 20000;
   Shared shared(kKeys);
