@@ -8,7 +8,11 @@ namespace {
 
 constexpr double kAtLeastL3fwd = 1.0;
 constexpr double kAtLeastOvs = 5.0;
+constexpr double kAtLeastCsum = 1.0;
 constexpr double kEncapOfRouted = 0.8;
+constexpr double kDecapOfRouted = 0.85;
+constexpr double kGeneveOfVxlan = 0.98;
+constexpr double kIpv6OfIpv4 = 0.8;
 
 // testpmd and whatever else was named; numbers by name.
 Result<std::map<std::string, size_t>> enter_peers(Run& run, Stage& stage, const Peers& wanted) {
@@ -36,7 +40,8 @@ Result<std::map<std::string, size_t>> enter_peers(Run& run, Stage& stage, const 
 
 void ratios(Run& run, std::map<std::string, size_t>& ours, std::map<std::string, size_t>& peers) {
   const size_t routed = ours["routed4"];
-  run.rate_of("pps.routed4.of_testpmd_csum", "routed, of the rate of testpmd csum", routed, peers["csum"]);
+  run.rate_of("pps.routed4.of_testpmd_csum", "routed, of the rate of testpmd csum", routed, peers["csum"],
+              kAtLeastCsum);
   if (peers.contains("l3fwd"))
     run.rate_of("pps.routed4.of_l3fwd", "routed, of the rate of l3fwd LPM", routed, peers["l3fwd"],
                 kAtLeastL3fwd);
@@ -45,11 +50,12 @@ void ratios(Run& run, std::map<std::string, size_t>& ours, std::map<std::string,
   run.rate_of("pps.encap4.of_routed4", "VXLAN encapsulation, of the routed path's rate", ours["encap4"],
               routed, kEncapOfRouted);
   run.rate_of("pps.decap4.of_routed4", "VXLAN decapsulation, of the routed path's rate", ours["decap4"],
-              routed);
-  run.rate_of("pps.geneve4.of_encap4", "Geneve, of VXLAN's rate", ours["geneve4"], ours["encap4"]);
-  run.rate_of("pps.routed6.of_routed4", "routed, IPv6, of IPv4's rate", ours["routed6"], routed);
+              routed, kDecapOfRouted);
+  run.rate_of("pps.geneve4.of_encap4", "Geneve, of VXLAN's rate", ours["geneve4"], ours["encap4"],
+              kGeneveOfVxlan);
+  run.rate_of("pps.routed6.of_routed4", "routed, IPv6, of IPv4's rate", ours["routed6"], routed, kIpv6OfIpv4);
   run.rate_of("pps.encap6.of_encap4", "VXLAN encapsulation, IPv6, of IPv4's rate", ours["encap6"],
-              ours["encap4"]);
+              ours["encap4"], kIpv6OfIpv4);
 }
 
 }  // namespace
