@@ -32,6 +32,36 @@ inline IpAddress pod_address6(uint32_t net, uint32_t host) {
   return IpAddress::ipv6(reinterpret_cast<const uint8_t*>(words));
 }
 
+// Of the Service that has this pod as its only backend: 10.96.0.(host + 2), fd00:96::(host + 2).
+inline IpAddress service_address(const IpAddress& backend) {
+  IpAddress address = backend;
+  if (backend.is_ipv4()) {
+    address.bytes[1] = 96;
+    address.bytes[2] = 0;
+  } else {
+    address.bytes[3] = 0x96;
+    address.bytes[7] = 0;  // the node
+  }
+  return address;
+}
+
+// Pod `host` of node 2 behind an address of its own.
+inline std::shared_ptr<const Service> service_of(ServiceId id, uint32_t host, bool v6) {
+  Service service;
+  service.id = id;
+  service.service_namespace = "default";
+  service.name = "s" + std::to_string(host);
+  service.protocol = 17;
+  service.is_ipv6 = v6;
+  Backend backend;
+  backend.address = v6 ? pod_address6(2, host) : pod_address4(2, host);
+  service.frontends = {{FrontendKind::kClusterIp, service_address(backend.address), 80}};
+  backend.port = 8080;
+  service.backends = {backend};
+  service.cluster_backends = {0};
+  return std::make_shared<const Service>(service);
+}
+
 struct World {
   Forwarder forwarder;
 
@@ -75,6 +105,12 @@ struct World {
     peer.next_hop6 = *IpAddress::parse("2001:db8::2");
     peer.pod_cidrs = {*Prefix::parse("10.244.2.0/24"), *Prefix::parse("fd00:0:0:2::/64")};
     for (const Prefix& range : peer.pod_cidrs) state.routes[range] = {RouteKind::kPeer, 2};
+    for (uint32_t host = 0; host < 200; ++host) {
+      for (const bool v6 : {false, true}) {
+        const ServiceId id = 1 + 2 * host + (v6 ? 1 : 0);
+        state.services[id] = service_of(id, host, v6);
+      }
+    }
     check(forwarder.publish(diff(NodeState{}, state)));
   }
 
@@ -85,13 +121,21 @@ struct World {
 
 using Frame = std::vector<uint8_t>;
 
+// What a packet of a flow is: from one of our pods to node 2's, or to a Service that has that pod as its
+// backend; or the answer to either, as it comes to us.
+enum class Way { kOut, kBack, kToService, kFromService };
+
 // A UDP packet of `flow`, from or to one of a hundred pods of ours.
-inline Frame udp_frame(uint32_t flow, bool to_us, uint8_t ip_version = 4) {
+inline Frame udp_frame(uint32_t flow, Way way, uint8_t ip_version = 4) {
+  const bool to_us = way == Way::kBack || way == Way::kFromService;
   Frame frame(ip_version == 4 ? kFrameLength : kFrameLength + 20);
   const uint32_t ours = flow % 100, theirs = flow / 100 % 200;
   const auto address = ip_version == 4 ? pod_address4 : pod_address6;
   const IpAddress source = to_us ? address(2, theirs) : address(1, ours);
-  const IpAddress destination = to_us ? address(1, ours) : address(2, theirs);
+  const IpAddress backend = address(2, theirs);
+  const IpAddress destination = to_us                    ? address(1, ours)
+                                : way == Way::kToService ? service_address(backend)
+                                                         : backend;
   auto* ethernet = reinterpret_cast<ethernet_header*>(frame.data());
   const MacAddress named = endpoint_mac(1 + ours);
   std::memcpy(ethernet->source.bytes, named.bytes.data(), 6);
@@ -119,9 +163,18 @@ inline Frame udp_frame(uint32_t flow, bool to_us, uint8_t ip_version = 4) {
   }
   auto* udp = reinterpret_cast<udp_header*>(l4);
   const auto port = to_be16(static_cast<uint16_t>(1024 + flow / 20000));
-  udp->source_port = to_us ? to_be16(80) : port;
+  udp->source_port = way == Way::kFromService ? to_be16(8080) : to_us ? to_be16(80) : port;
   udp->destination_port = to_us ? port : to_be16(80);
-  udp->length = to_be16(static_cast<uint16_t>(frame.data() + frame.size() - l4));
+  const auto udp_length = static_cast<uint32_t>(frame.data() + frame.size() - l4);
+  udp->length = to_be16(static_cast<uint16_t>(udp_length));
+  if (way == Way::kToService || way == Way::kFromService) {
+    ip_address from, to;
+    std::memcpy(&from, source.bytes.data(), sizeof(from));
+    std::memcpy(&to, destination.bytes.data(), sizeof(to));
+    const uint64_t pseudo =
+        checksum_pseudo6(&from, &to, FL_PROTOCOL_UDP, udp_length);  // IPv4: the rest is zero
+    udp->checksum = checksum_finish_udp(checksum_add(pseudo, l4, udp_length));
+  }
   return frame;
 }
 
@@ -178,10 +231,10 @@ class Source {
   size_t at_ = 0;
 };
 
-inline std::vector<Frame> frames(uint32_t flows, bool to_us, uint8_t ip_version = 4) {
+inline std::vector<Frame> frames(uint32_t flows, Way way, uint8_t ip_version = 4) {
   std::vector<Frame> all;
   for (uint32_t flow = 0; flow < std::max(flows, kBurst); ++flow) {
-    all.push_back(udp_frame(flow % flows, to_us, ip_version));
+    all.push_back(udp_frame(flow % flows, way, ip_version));
   }
   return all;
 }

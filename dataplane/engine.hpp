@@ -46,6 +46,11 @@ struct FlowRecord {
   core::IpAddress source, destination;
   uint16_t source_port = 0, destination_port = 0;
   uint8_t protocol = 0;
+  // A translated connection's replies: from the backend, to the client or to this node's address in its
+  // place.
+  bool translated = false;
+  core::IpAddress reply_source, reply_destination;
+  uint16_t reply_source_port = 0, reply_destination_port = 0;
   std::string state;  // new | established | closing | one-way | two-way
   uint64_t packets_original = 0, packets_reply = 0, bytes_original = 0, bytes_reply = 0;
   uint32_t idle_seconds = 0;

@@ -46,8 +46,8 @@ enum class FlowOwner : uint8_t { kNone = 0, kOriginalIngress = 1, kReplyIngress 
 struct FlowBody {
   // First what a lookup and a verdict read: with an IPv6 key before it, that much is in the key's cache line.
   std::atomic<uint32_t> state;  // FlowWord
-  std::atomic<uint32_t>
-      reply_ports;  // with the entry's reply_addresses: the reply's own tuple, under address translation
+  // With the entry's reply_addresses: the reply's own tuple, under address translation.
+  std::atomic<uint32_t> reply_ports;
   std::atomic<uint64_t> way[2];      // per direction: template id | generation << 32 | seen seconds << 48
   std::atomic<uint32_t> ingress[2];  // FlowIngress
   std::atomic<uint32_t> tally[2];    // FlowTally's small words
@@ -96,6 +96,12 @@ struct FlowWord {
   bool has_reply_tuple = false;   // the reply has a tuple of its own (address translation)
   uint16_t incarnation = 0;
 
+  // Of a packed word: has_reply_tuple, that is, the connection's packets are translated.
+  static constexpr uint32_t kTranslated = 1u << 11;
+  // Of a packed word: does the tuple's own packet go FL_FLOW_FROM_HIGH? 0: the original's, 1: the reply's.
+  [[nodiscard]] static constexpr unsigned is_swapped(uint32_t word, unsigned reply) {
+    return word >> (9 + reply) & 1;
+  }
   // Of a packed word: 1 when a packet found by the first tuple is a reply.
   [[nodiscard]] static constexpr unsigned is_reply(uint32_t word, bool swapped) {
     return (word >> 9 & 1) ^ static_cast<unsigned>(swapped);

@@ -3,6 +3,8 @@
 #include "dataplane/core/flow_entry.hpp"
 #include "dataplane/core/wide.hpp"
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cstddef>
@@ -104,25 +106,36 @@ class FlowIndex {
     Guard& operator=(const Guard&) = delete;
 
    private:
-    static void take(std::atomic<uint32_t>& lock) {
-      unsigned spins = 0;
-      while (lock.exchange(1, std::memory_order_acquire) != 0) {
-        while (lock.load(std::memory_order_relaxed) != 0) {
-          // The holder needs some tens of nanoseconds, unless the kernel took its core: then it needs ours.
-          if (++spins > kSpins) std::this_thread::yield();
-          pause();
-        }
-      }
-    }
-    static void pause() {
-#if defined(__x86_64__)
-      __builtin_ia32_pause();
-#endif
-    }
-    static constexpr unsigned kSpins = 2000;
-
     std::atomic<uint32_t>& low_;
     std::atomic<uint32_t>& high_;
+  };
+
+  // The same for two places, whose buckets may be the same ones.
+  class PairGuard {
+   public:
+    PairGuard(const FlowIndex& index, const Place& one, const Place& other) : buckets_(index.buckets_) {
+      const uint32_t low1 = std::min(one.first, one.second), high1 = std::max(one.first, one.second);
+      const uint32_t low2 = std::min(other.first, other.second), high2 = std::max(other.first, other.second);
+      const uint32_t inner1 = std::max(low1, low2), inner2 = std::min(high1, high2);
+      numbers_ = {std::min(low1, low2), std::min(inner1, inner2), std::max(inner1, inner2),
+                  std::max(high1, high2)};
+      for (unsigned i = 0; i < 4; ++i) {
+        if (is_first(i)) take(buckets_[numbers_[i]].lock);
+      }
+    }
+    ~PairGuard() {
+      for (unsigned i = 4; i-- > 0;) {
+        if (is_first(i)) buckets_[numbers_[i]].lock.store(0, std::memory_order_release);
+      }
+    }
+    PairGuard(const PairGuard&) = delete;
+    PairGuard& operator=(const PairGuard&) = delete;
+
+   private:
+    [[nodiscard]] bool is_first(unsigned i) const { return i == 0 || numbers_[i] != numbers_[i - 1]; }
+
+    FlowBucket* buckets_;
+    std::array<uint32_t, 4> numbers_;  // ascending
   };
 
   FlowIndex() = default;
@@ -130,12 +143,8 @@ class FlowIndex {
       : buckets_(buckets), mask_(count - 1) {}  // a power of two >= 2
 
   // Never 0, which empty slots have.
-  [[nodiscard]] static uint16_t signature(uint64_t hash) {
-    return static_cast<uint16_t>(hash >> 48 | 1);
-  }
-  [[nodiscard]] uint32_t first(uint64_t hash) const {
-    return static_cast<uint32_t>(hash) & mask_;
-  }
+  [[nodiscard]] static uint16_t signature(uint64_t hash) { return static_cast<uint16_t>(hash >> 48 | 1); }
+  [[nodiscard]] uint32_t first(uint64_t hash) const { return static_cast<uint32_t>(hash) & mask_; }
   [[nodiscard]] Place place(uint64_t hash) const {
     Place place;
     place.signature = signature(hash);
@@ -144,9 +153,7 @@ class FlowIndex {
     return place;
   }
 
-  [[nodiscard]] const FlowBucket& bucket(uint32_t index) const {
-    return buckets_[index];
-  }
+  [[nodiscard]] const FlowBucket& bucket(uint32_t index) const { return buckets_[index]; }
 
   // The slot for which `is_it(FlowSlot)` holds; empty when there is none.
   template <typename IsIt>
@@ -184,6 +191,23 @@ class FlowIndex {
   }
 
  private:
+  static void take(std::atomic<uint32_t>& lock) {
+    constexpr unsigned kSpins = 2000;
+    unsigned spins = 0;
+    while (lock.exchange(1, std::memory_order_acquire) != 0) {
+      while (lock.load(std::memory_order_relaxed) != 0) {
+        // The holder needs some tens of nanoseconds, unless the kernel took its core: then it needs ours.
+        if (++spins > kSpins) std::this_thread::yield();
+        pause();
+      }
+    }
+  }
+  static void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+  }
+
   [[nodiscard]] uint32_t other_bucket(uint32_t bucket, uint16_t signature) const {
     // Odd, hence another bucket; from the signature alone, hence the same way back.
     return bucket ^ (((signature * 0x9e3779b1u) | 1) & mask_);

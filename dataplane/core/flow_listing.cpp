@@ -47,6 +47,14 @@ bool visit_all(const Table& table, const Snapshot& snapshot, const SnapshotBuild
     flow.source_port = from_be16(swapped ? key.high_port : key.low_port);
     flow.destination_port = from_be16(swapped ? key.low_port : key.high_port);
     flow.protocol = key.protocol;
+    if (copy.translated) {
+      const auto& reply = copy.reply_key;
+      flow.translated = true;
+      flow.reply_source = copy.reply_swapped ? high_address(reply) : low_address(reply);
+      flow.reply_destination = copy.reply_swapped ? low_address(reply) : high_address(reply);
+      flow.reply_source_port = from_be16(copy.reply_swapped ? reply.high_port : reply.low_port);
+      flow.reply_destination_port = from_be16(copy.reply_swapped ? reply.low_port : reply.high_port);
+    }
     if (!matches(filter, flow)) continue;
     flow.state = text(copy.state);
     flow.packets_original = copy.packets[0];

@@ -48,9 +48,7 @@ typename Entry::Key FlowTable<Entry>::reply_key_of(FlowId id) const {
 
 template <typename Entry>
 FlowHit FlowTable<Entry>::lookup(const Key& key, uint64_t hash, bool swapped) const {
-  const Words words = words_of(key);
-  const FlowSlot slot = index_.find(index_.place(hash), [&](FlowSlot at) { return is_tuple(at, words); });
-  return slot.raw == 0 ? FlowHit{} : hit(slot, swapped);
+  return find(placed(key, hash, swapped), swapped);
 }
 
 // Passes over the whole burst, so that the memory accesses of one pass overlap: bucket lines; candidates
@@ -90,35 +88,31 @@ void FlowTable<Entry>::build(FlowId id, const Words& words, FlowWord word, const
   }
 }
 
-// Room is made only for a tuple that was seen to be absent under its locks, and outside of them: who evicts
-// takes the locks of others.
+// Under the Guard of all places: makes a built entry be found by all of its tuples, or by none.
 template <typename Entry>
-InsertResult FlowTable<Entry>::insert(const Key& key, uint64_t hash, const FlowInit& init) {
-  constexpr unsigned kTries = 3;  // others may take the room that was made
-  const Words words = words_of(key);
-  const FlowIndex::Place place = index_.place(hash);
-  for (unsigned attempt = 0; attempt < kTries; ++attempt) {
-    Lack lack = Lack::kNothing;
-    {
-      const FlowIndex::Guard guard(index_, place);
-      const FlowSlot existing = index_.find(place, [&](FlowSlot at) { return is_tuple(at, words); });
-      if (existing.raw != 0) {
-        const FlowHit found = hit(existing, init.swapped);
-        if (found.id != 0) return {InsertOutcome::kExists, found};
-        index_.unlink(place, existing);  // dying: its eraser waits for our lock to do the same
-      }
-      const InsertResult result = insert_absent(place, words, init, lack);
-      if (lack == Lack::kNothing) return result;
+FL_INLINE bool FlowTable<Entry>::link(FlowId id, const Placed& first, const Placed* reply, Lack& lack) {
+  if (reply != nullptr) {
+    Entry& entry = entries_[id];
+    for (size_t i = 0; i < Entry::kAddressWords; ++i) {
+      entry.reply_addresses[i].store(reply->words[i], std::memory_order_release);
     }
-    if (!make_room(lack, place, init.now_seconds)) break;
+    entry.body.reply_ports.store(FlowLastWord::of(reply->words.back()).ports, std::memory_order_release);
+    if (!index_.link(reply->place, {id | FlowSlot::kReplyTuple})) {
+      lack = Lack::kReplySlot;
+      return false;
+    }
   }
-  return {InsertOutcome::kFull, {}};
+  if (index_.link(first.place, {id})) return true;
+  lack = Lack::kSlot;
+  if (reply != nullptr) index_.unlink(reply->place, {id | FlowSlot::kReplyTuple});
+  return false;
 }
 
-// Under the Guard of `place`. What it takes it gives back unless all goes well; `lack` says what was missing.
+// Under the Guard of all places. What it takes it gives back unless all goes well; `lack` says what was
+// missing.
 template <typename Entry>
-InsertResult FlowTable<Entry>::insert_absent(const FlowIndex::Place& place, const Words& words,
-                                             const FlowInit& init, Lack& lack) {
+FL_INLINE InsertResult FlowTable<Entry>::insert_absent(const Placed& first, const Placed* reply,
+                                                       const FlowInit& init, Lack& lack) {
   const FlowVerdict& owning = init.owner == FlowOwner::kReplyIngress ? init.reply : init.original;
   const bool counted = init.owner != FlowOwner::kNone;
   if (counted && !quota_.take(owning.ingress.id())) return {InsertOutcome::kQuota, {}};
@@ -133,28 +127,50 @@ InsertResult FlowTable<Entry>::insert_absent(const FlowIndex::Place& place, cons
     word.protocol_state = init.state;
     word.owner = init.owner;
     word.original_swapped = init.swapped;
-    build(id, words, word, init);
-    if (index_.link(place, {id})) {
+    word.has_reply_tuple = reply != nullptr;
+    word.reply_swapped = reply != nullptr && reply->swapped;
+    build(id, first.words, word, init);
+    if (link(id, first, reply, lack)) {
       // Only now may it be erased: who erases must find it linked. An addition, as a packet may have moved
       // the state.
       entries_[id].body.state.fetch_add(FlowWord::kLive - FlowWord::kBuilding, std::memory_order_release);
-      return {InsertOutcome::kInserted, {id, Direction::kOriginal}};
+      return {InsertOutcome::kInserted, {id, Direction::kOriginal, reply != nullptr}};
     }
     recycler_.give_back(id);
-    lack = Lack::kSlot;
   }
   live_.fetch_sub(1, std::memory_order_relaxed);
   if (counted) quota_.give_back(owning.ingress.id());
   return {InsertOutcome::kFull, {}};
 }
 
+// Under the Guard of all places. An untranslated connection needs the tuple for both directions.
 template <typename Entry>
-bool FlowTable<Entry>::make_room(Lack lack, const FlowIndex::Place& place, uint32_t now_seconds) {
+FL_INLINE InsertResult FlowTable<Entry>::insert_guarded(const Placed& first, const Placed* reply,
+                                                        const FlowInit& init, Lack& lack) {
+  const auto holds = [this](const Placed& tuple) {
+    return index_.find(tuple.place, [&](FlowSlot at) { return is_tuple(at, tuple.words); }).raw != 0;
+  };
+  if (holds(first)) [[unlikely]] {
+    if (const FlowHit its = find(first, first.swapped); its.id != 0) return {InsertOutcome::kExists, its};
+    const FlowHit other = reply == nullptr ? find(first, !first.swapped) : FlowHit{};
+    if (other.id != 0) return {InsertOutcome::kTaken, other};
+  }
+  if (reply != nullptr) {
+    if (const FlowHit other = find(*reply, reply->swapped); other.id != 0)
+      return {InsertOutcome::kTaken, other};
+  }
+  return insert_absent(first, reply, init, lack);
+}
+
+template <typename Entry>
+bool FlowTable<Entry>::make_room(Lack lack, const Placed& first, const Placed* reply, uint32_t now_seconds) {
   switch (lack) {
     case Lack::kCapacity:
       return evict_one(now_seconds);
     case Lack::kSlot:
-      return evict_from(place, now_seconds);
+      return evict_from(first.place, now_seconds);
+    case Lack::kReplySlot:
+      return evict_from(reply->place, now_seconds);
     case Lack::kEntry:
       recycler_.reclaim();
       return true;
@@ -164,41 +180,39 @@ bool FlowTable<Entry>::make_room(Lack lack, const FlowIndex::Place& place, uint3
   return false;
 }
 
+// Room is made only for a tuple that was seen to be absent under its locks, and outside of them: who evicts
+// takes the locks of others.
 template <typename Entry>
-bool FlowTable<Entry>::add_reply_tuple(FlowId id, const Key& key, uint64_t hash, bool swapped) {
-  Entry& entry = entries_[id];
-  const Words words = words_of(key);
-  const FlowIndex::Place place = index_.place(hash);
-  const FlowIndex::Guard guard(index_, place);
-  const FlowSlot existing = index_.find(place, [&](FlowSlot at) { return is_tuple(at, words); });
-  if (existing.raw != 0) {
-    if (hit(existing, swapped).id != 0) return false;
-    index_.unlink(place, existing);
+template <bool kTranslated>
+inline InsertResult FlowTable<Entry>::insert_tuples(const Placed& first, const Placed* reply,
+                                                    const FlowInit& init) {
+  constexpr unsigned kTries = 3;  // others may take the room that was made
+  for (unsigned attempt = 0; attempt < kTries; ++attempt) {
+    Lack lack = Lack::kNothing;
+    InsertResult result;
+    if constexpr (!kTranslated) {
+      const FlowIndex::Guard guard(index_, first.place);
+      result = insert_guarded(first, nullptr, init, lack);
+    } else {
+      const FlowIndex::PairGuard guard(index_, first.place, reply->place);
+      result = insert_guarded(first, reply, init, lack);
+    }
+    if (lack == Lack::kNothing) return result;
+    if (!make_room(lack, first, reply, init.now_seconds)) break;
   }
-  for (size_t i = 0; i < Entry::kAddressWords; ++i) {
-    entry.reply_addresses[i].store(words[i], std::memory_order_release);
-  }
-  entry.body.reply_ports.store(FlowLastWord::of(words.back()).ports, std::memory_order_release);
-  // Once the state says so an eraser unlinks this tuple, too; it waits for our lock to do so.
-  if (!mark_reply_tuple(id, true, swapped)) return false;
-  if (index_.link(place, {id | FlowSlot::kReplyTuple})) return true;
-  (void)mark_reply_tuple(id, false, false);
-  return false;
+  return {InsertOutcome::kFull, {}};
 }
 
-// False: the entry is not live, or has the mark already.
 template <typename Entry>
-bool FlowTable<Entry>::mark_reply_tuple(FlowId id, bool has_it, bool swapped) {
-  std::atomic<uint32_t>& state = body(id).state;
-  uint32_t old = state.load(std::memory_order_acquire);
-  for (;;) {
-    FlowWord word = FlowWord::unpack(old);
-    if (word.life != FlowWord::kLive || word.has_reply_tuple == has_it) return false;
-    word.has_reply_tuple = has_it;
-    word.reply_swapped = swapped;
-    if (state.compare_exchange_weak(old, word.pack(), std::memory_order_acq_rel, std::memory_order_acquire))
-      return true;
-  }
+InsertResult FlowTable<Entry>::insert(const Key& key, uint64_t hash, const FlowInit& init) {
+  return insert_tuples<false>(placed(key, hash, init.swapped), nullptr, init);
+}
+
+template <typename Entry>
+InsertResult FlowTable<Entry>::insert(const Key& key, uint64_t hash, const FlowInit& init,
+                                      const FlowTuple<Key>& reply) {
+  const Placed its_reply = placed(reply.key, reply.hash, reply.swapped);
+  return insert_tuples<true>(placed(key, hash, init.swapped), &its_reply, init);
 }
 
 template <typename Entry>

@@ -32,6 +32,15 @@ struct FlowTableConfig {
 struct FlowHit {
   FlowId id = 0;  // 0: not in the table
   Direction direction = Direction::kOriginal;
+  bool translated = false;  // the connection's packets change their addresses: target_of() says to what
+};
+
+// A tuple by which packets of one direction are found.
+template <typename Key>
+struct FlowTuple {
+  Key key{};
+  uint64_t hash = 0;     // FlowTable::hash(key)
+  bool swapped = false;  // the packet goes FL_FLOW_FROM_HIGH
 };
 
 // What the slow path knows about a new connection.
@@ -47,6 +56,7 @@ struct FlowInit {
 enum class InsertOutcome : uint8_t {
   kInserted,
   kExists,  // somebody was faster (or the caller did not look): `hit` is that entry, untouched
+  kTaken,   // a tuple is another connection's, of which this packet is none: `hit` is that entry
   kFull,    // no room and nothing to evict: drop FLOW_TABLE_FULL or forward without an entry
   kQuota,   // the owner has used up its quota
 };
@@ -61,6 +71,9 @@ template <typename Key>
 struct FlowCopy {
   Key key{};
   bool original_swapped = false;
+  bool translated = false;
+  bool reply_swapped = false;  // translated
+  Key reply_key{};             // translated: the tuple of its replies
   FlowState state = FlowState::kOneWay;
   FlowVerdict verdict[2];
   uint64_t packets[2] = {0, 0};
@@ -82,9 +95,8 @@ struct FlowCopy {
 // Memory per connection: IPv4 64 B entry + 16 B byte and packet counters + 10..20 B index (twice with
 // reply_tuples).
 //
-// Threads: workers registered with the Epoch: all of lookup_burst, insert, erase, set_verdict,
-// add_reply_tuple, step_*, count. Any one control thread: age, reclaim, read. No allocation after
-// construction.
+// Threads: workers registered with the Epoch: all of lookup_burst, insert, erase, set_verdict, step_*, count.
+// Any one control thread: age, reclaim, read, forget_verdicts, erase. No allocation after construction.
 template <typename Entry>
 class FlowTable {
  public:
@@ -151,9 +163,19 @@ class FlowTable {
   [[nodiscard]] FL_INLINE FlowHit confirm(const Entry* entry, const Key& key, uint64_t hash,
                                           bool swapped) const {
     if (entry == entries_) return {};
-    if (has_key(*entry, &key)) [[likely]]
-      return hit({id_of(*entry)}, swapped);
+    if (has_key(*entry, &key)) [[likely]] {
+      const FlowHit found = hit({id_of(*entry)}, swapped);
+      if (found.id != 0) [[likely]]
+        return found;
+    }
     return lookup(key, hash, swapped);  // by the replies' tuple, or two tuples with one signature
+  }
+  // What choose_second() says when there is no candidate.
+  [[nodiscard]] FL_INLINE bool is_nobodys(const Entry& entry) const { return &entry == entries_; }
+  // Begins to fetch all that an insert() of a tuple reads of the index.
+  FL_INLINE void fetch_both(uint64_t hash) const {
+    (void)begin(hash);
+    fetch_second(hash);
   }
   [[nodiscard]] FL_INLINE FlowId id_of(const Entry& entry) const {
     return static_cast<FlowId>(&entry - entries_);
@@ -164,9 +186,28 @@ class FlowTable {
   // Adds a connection; of several concurrent inserts of one tuple exactly one gets kInserted.
   // Full: the oldest evictable entry of a bounded sample goes first.
   [[nodiscard]] InsertResult insert(const Key& key, uint64_t hash, const FlowInit& init);
-  // Lets the entry also be found by the reply's own tuple. False: another entry has it (choose another port),
-  // or no room.
-  [[nodiscard]] bool add_reply_tuple(FlowId id, const Key& key, uint64_t hash, bool swapped);
+  // Adds a translated connection, whose replies have a tuple of their own. Both tuples are in the table
+  // afterwards or neither is, and no reader finds it by one of them before. kTaken: choose another reply.
+  //
+  // A translated connection is found by a tuple only in the direction that the tuple is for: the same two
+  // addresses and ports may at once be another connection's in the other direction.
+  [[nodiscard]] InsertResult insert(const Key& key, uint64_t hash, const FlowInit& init,
+                                    const FlowTuple<Key>& reply);
+  // What packets of `direction` of a translated connection become: the reverse of this tuple.
+  [[nodiscard]] Key target_of(FlowId id, Direction direction) const {
+    return direction == Direction::kOriginal ? reply_key_of(id) : key_of(id);
+  }
+  // Is that tuple's own packet FL_FLOW_FROM_HIGH?
+  [[nodiscard]] bool is_target_swapped(FlowId id, Direction direction) const {
+    const uint32_t word = body(id).state.load(std::memory_order_relaxed);
+    return FlowWord::is_swapped(word, direction == Direction::kOriginal ? 1 : 0) != 0;
+  }
+  // Lets the next packet of either direction be judged anew.
+  void forget_verdicts(FlowId id) {
+    for (std::atomic<uint64_t>& way : body(id).way) {
+      way.fetch_and(~((uint64_t{1} << 48) - 1), std::memory_order_relaxed);
+    }
+  }
   // Takes the connection out. False: somebody else did (or is doing) so.
   bool erase(FlowId id);
 
@@ -213,7 +254,8 @@ class FlowTable {
  private:
   struct Header;
   struct Layout;
-  enum class Lack : uint8_t { kNothing, kCapacity, kEntry, kSlot };  // what an insert was short of
+  // What an insert was short of.
+  enum class Lack : uint8_t { kNothing, kCapacity, kEntry, kSlot, kReplySlot };
   using Words = FlowWords<Key>;
   static constexpr uint8_t kProtocolTcp = 6;
 
@@ -225,27 +267,55 @@ class FlowTable {
   [[nodiscard]] bool adopt_entry(FlowId id, FlowWord word);
   [[nodiscard]] Key key_of(FlowId id) const;
   [[nodiscard]] Key reply_key_of(FlowId id) const;
+  // A tuple and where it stands in the index.
+  struct Placed {
+    Words words;
+    FlowIndex::Place place;
+    bool swapped;
+  };
+  [[nodiscard]] Placed placed(const Key& key, uint64_t hash, bool swapped) const {
+    return {words_of(key), index_.place(hash), swapped};
+  }
   [[nodiscard]] FL_INLINE bool is_tuple(FlowSlot slot, const Words& words) const {
     const Entry& entry = entries_[slot.id()];
     return slot.by_reply_tuple() ? has_reply_tuple(entry, words) : has_key(entry, words.data());
   }
-  // The direction in which a packet is that was found by this slot; nothing when the entry is on its way out.
+  // The direction in which a packet is that was found by this slot; nothing when the entry is on its way out,
+  // is not yet in the index by both of its tuples, or is found by a tuple that is for the other direction.
   [[nodiscard]] FL_INLINE FlowHit hit(FlowSlot slot, bool swapped) const {
-    const FlowWord word = FlowWord::unpack(entries_[slot.id()].body.state.load(std::memory_order_relaxed));
-    if (word.life != FlowWord::kLive && word.life != FlowWord::kBuilding) return {};
-    const bool is_reply =
-        slot.by_reply_tuple() ? swapped == word.reply_swapped : swapped != word.original_swapped;
-    return {slot.id(), static_cast<Direction>(is_reply)};
+    const uint32_t state = entries_[slot.id()].body.state.load(std::memory_order_acquire);
+    const FlowWord word = FlowWord::unpack(state);
+    if (word.life != FlowWord::kLive && (word.life != FlowWord::kBuilding || word.has_reply_tuple)) return {};
+    if (!word.has_reply_tuple) {
+      if (slot.by_reply_tuple()) return {};
+      return {slot.id(), static_cast<Direction>(swapped != word.original_swapped), false};
+    }
+    if (swapped != (slot.by_reply_tuple() ? word.reply_swapped : word.original_swapped)) return {};
+    return {slot.id(), static_cast<Direction>(slot.by_reply_tuple()), true};
   }
-  [[nodiscard]] InsertResult insert_absent(const FlowIndex::Place& place, const Words& words,
-                                           const FlowInit& init, Lack& lack);
-  [[nodiscard]] bool make_room(Lack lack, const FlowIndex::Place& place, uint32_t now_seconds);
+  // Whose packet is this? Nobody's: id 0.
+  [[nodiscard]] FlowHit find(const Placed& tuple, bool swapped) const {
+    FlowHit found;
+    (void)index_.find(tuple.place, [&](FlowSlot at) {
+      if (!is_tuple(at, tuple.words)) return false;
+      found = hit(at, swapped);
+      return found.id != 0;
+    });
+    return found;
+  }
+  template <bool kTranslated>
+  [[nodiscard]] InsertResult insert_tuples(const Placed& first, const Placed* reply, const FlowInit& init);
+  [[nodiscard]] InsertResult insert_guarded(const Placed& first, const Placed* reply, const FlowInit& init,
+                                            Lack& lack);
+  [[nodiscard]] InsertResult insert_absent(const Placed& first, const Placed* reply, const FlowInit& init,
+                                           Lack& lack);
+  [[nodiscard]] bool link(FlowId id, const Placed& first, const Placed* reply, Lack& lack);
+  [[nodiscard]] bool make_room(Lack lack, const Placed& first, const Placed* reply, uint32_t now_seconds);
   void build(FlowId id, const Words& words, FlowWord word, const FlowInit& init);
   [[nodiscard]] bool erase_if(FlowId id, uint32_t seen_state);
   void unlink(FlowId id, FlowWord word);
   void return_quota(FlowId id, FlowOwner owner);
   [[nodiscard]] bool change_owner(std::atomic<uint32_t>& ingress, FlowIngress next);
-  [[nodiscard]] bool mark_reply_tuple(FlowId id, bool has_it, bool swapped);
   bool evict_one(uint32_t now_seconds);
   bool evict_from(const FlowIndex::Place& place, uint32_t now_seconds);
   [[nodiscard]] bool move_tcp(FlowId id, Direction direction, uint8_t flags);

@@ -203,10 +203,12 @@ bool FlowTable<Entry>::adopt_entry(FlowId id, FlowWord word) {
     return index_.find(place, [&](FlowSlot at) { return is_tuple(at, words); }).raw == 0 &&
            index_.link(place, slot);
   };
-  if (!link(key_of(id), {id})) return false;
-  if (word.has_reply_tuple && !link(reply_key_of(id), {id | FlowSlot::kReplyTuple})) {
-    word.has_reply_tuple = false;
-    flow.state.store(word.pack(), std::memory_order_relaxed);
+  // Both tuples or none: a translated connection must not go on untranslated.
+  if (word.has_reply_tuple && !link(reply_key_of(id), {id | FlowSlot::kReplyTuple})) return false;
+  if (!link(key_of(id), {id})) {
+    if (word.has_reply_tuple)
+      index_.unlink(index_.place(hash(reply_key_of(id))), {id | FlowSlot::kReplyTuple});
+    return false;
   }
   for (std::atomic<uint64_t>& way : flow.way) {
     way.store(way.load(std::memory_order_relaxed) & ~((uint64_t{1} << 48) - 1), std::memory_order_relaxed);

@@ -88,6 +88,9 @@ bool FlowTable<Entry>::read(FlowId id, uint32_t now_seconds, FlowCopy<Key>& copy
   if (before.life != FlowWord::kLive) return false;
   copy.key = key_of(id);
   copy.original_swapped = before.original_swapped;
+  copy.translated = before.has_reply_tuple;
+  copy.reply_swapped = before.reply_swapped;
+  if (copy.translated) copy.reply_key = reply_key_of(id);
   copy.state = before.protocol_state;
   for (size_t way = 0; way < 2; ++way) {
     copy.verdict[way] = entry.body.verdict(static_cast<Direction>(way));

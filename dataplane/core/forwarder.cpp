@@ -25,6 +25,7 @@ std::unique_ptr<Table> open_flows(uint32_t capacity, uint64_t seed, Epoch& epoch
   FlowTableConfig config;
   config.capacity = capacity;
   config.seed = seed;
+  config.reply_tuples = true;
   auto table = Table::open(config, epoch, quota);
   if (!table) throw std::runtime_error(table.error().text());
   return std::move(*table);
@@ -42,7 +43,9 @@ Forwarder::State::State(const ForwarderConfig& with)
   const uint64_t seed = seed_of(config);
   flow_secret_init(&secret, ~seed);
   flows.v4 = open_flows<FlowTable4>(config.flow_capacity, seed, epoch, quota);
+  affinity = std::make_unique<AffinityTable>(config.affinity_clients, secret);
   flows.v6 = open_flows<FlowTable6>(std::max(config.flow_capacity / 4, 64u), seed, epoch, quota);
+  fragments = std::make_unique<FragmentTable>(secret);
   current.store(builder.seal().release(), std::memory_order_release);
 }
 
@@ -77,9 +80,37 @@ Forwarder::Forwarder(const ForwarderConfig& config) : state_(std::make_unique<St
 
 Forwarder::~Forwarder() = default;
 
+ServiceCounts Forwarder::State::service_total(ServiceId service) const {
+  ServiceCounts sum;
+  for (const auto& worker : workers) sum += worker->impl_->service_counters.read(service);
+  return sum;
+}
+
+std::map<ServiceId, ServiceCounts> Forwarder::State::counts_of_others(const NodeStateDelta& delta) const {
+  std::map<ServiceId, ServiceCounts> counted;
+  const auto& known = builder.node_state().services;
+  for (const auto& service : delta.upsert_services) {
+    if (service == nullptr) continue;
+    const auto before = known.find(service->id);
+    if (before != known.end() && name_of(*before->second) == name_of(*service) &&
+        before->second->protocol == service->protocol && before->second->is_ipv6 == service->is_ipv6) {
+      continue;
+    }
+    const ServiceCounts total = service_total(service->id);
+    if (total != ServiceCounts{}) counted[service->id] = total;
+  }
+  return counted;
+}
+
 Result<void> Forwarder::publish(const NodeStateDelta& delta) {
+  const std::map<ServiceId, ServiceCounts> others = state_->counts_of_others(delta);
   if (auto done = state_->builder.publish(delta); !done) return done;
+  for (const auto& [id, counts] : others) state_->counted_before[id] = counts;
   state_->swap();
+  const bool services_changed =
+      delta.from_generation == 0 || !delta.upsert_services.empty() || !delta.remove_services.empty();
+  // After the swap: no worker makes a flow by an older state any more.
+  if (services_changed) state_->begin_reconciliation();
   return {};
 }
 
@@ -109,9 +140,18 @@ Counters Forwarder::counters() const {
   return sum;
 }
 
+ServiceCounts Forwarder::service_counts(ServiceId service) const {
+  ServiceCounts counts = state_->service_total(service);
+  const auto others = state_->counted_before.find(service);
+  if (others != state_->counted_before.end()) counts -= others->second;
+  return counts;
+}
+
 void Forwarder::age(uint64_t now_ns, uint32_t budget) {
   state_->now_ns = now_ns;
   state_->follow_path_mtus();
+  if (now_ns - state_->reconciled_ns >= State::kReconcileEvery_ns) state_->begin_reconciliation();
+  state_->reconcile(State::kReconcileAtOnce);
   const auto seconds = static_cast<uint32_t>(now_ns / kSecond);
   const uint64_t gone =
       uint64_t{state_->flows.v4->age(seconds, budget)} + state_->flows.v6->age(seconds, budget);

@@ -4,6 +4,7 @@
 #include "dataplane/core/counters.hpp"
 #include "dataplane/core/node_state.hpp"
 #include "dataplane/core/packet.hpp"
+#include "dataplane/core/service_counters.hpp"
 #include "dataplane/core/underlay.hpp"
 #include "dataplane/engine.hpp"
 
@@ -19,7 +20,8 @@ struct ForwarderConfig {
   unsigned workers = 1;
   uint32_t flow_capacity = 1u << 18;      // connections, IPv4; IPv6 gets a quarter
   uint64_t seed = 0;                      // secret of the flow hash; 0: from the system, per boot
-  uint32_t icmp_errors_per_second = 100;  // per source
+  uint32_t icmp_errors_per_second = 100;  // per source; TCP resets are of the same
+  uint32_t affinity_clients = 1u << 16;   // remembered at once, over all Services with session affinity
   bool reads_plain = true;                // false: every packet walks all steps, as a test compares them
 };
 
@@ -63,6 +65,8 @@ class Forwarder {
   [[nodiscard]] const NodeState& node_state() const;  // control thread
   [[nodiscard]] Worker& worker(unsigned index);
   [[nodiscard]] Counters counters() const;  // any thread
+  // Since this Service was first published under its id. Control thread.
+  [[nodiscard]] ServiceCounts service_counts(ServiceId service) const;
   void each_flow(const FlowFilter& filter, const FlowVisitor& visit) const;
   [[nodiscard]] Result<Trace> trace(const TraceRequest& request) const;
   // A slice of incremental ageing, at most `budget` entries; call about every 10 ms. Also follows the path

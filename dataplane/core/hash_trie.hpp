@@ -79,6 +79,7 @@ class HashTrie {
     const unsigned place = index(node.map, bit);
     if ((node.map & bit) == 0) {
       node.map |= bit;
+      node.slots.reserve(node.slots.size() + 1);  // exactly: there are many nodes, and few slots in each
       node.slots.insert(node.slots.begin() + place, {nullptr, key, std::move(value)});
       return;
     }

@@ -46,22 +46,6 @@ void write_ipv6(uint8_t* l3, uint32_t length, const IpAddress& source, const ip_
   std::memcpy(l3, &ip, sizeof(ip));
 }
 
-// Makes `wanted` bytes of room in front of the L3 header, by headroom or by moving the (shortened) packet
-// back.
-bool make_room(Packet& packet, uint32_t l3_offset, uint32_t quote_length, uint32_t wanted) {
-  const uint32_t room = packet.headroom + l3_offset;
-  if (room >= wanted) return true;
-  const uint32_t missing = wanted - room;
-  const uint32_t behind = packet.length - l3_offset - quote_length + packet.tailroom;
-  if (missing > behind) return false;
-  uint8_t* l3 = packet.data + l3_offset;
-  std::memmove(l3 + missing, l3, quote_length);
-  packet.data += missing;
-  packet.headroom = static_cast<uint16_t>(packet.headroom + missing);
-  packet.length = l3_offset + quote_length;
-  return true;
-}
-
 }  // namespace
 
 IcmpError icmp_error_for(DropReason reason, uint8_t ip_version, uint16_t mtu) {
@@ -75,10 +59,29 @@ IcmpError icmp_error_for(DropReason reason, uint8_t ip_version, uint16_t mtu) {
     case DropReason::NO_ENDPOINT:
       if (v4) return {FL_ICMP_UNREACHABLE, FL_ICMP_HOST_UNREACHABLE, 0};
       return {FL_ICMPV6_UNREACHABLE, FL_ICMPV6_ADDRESS_UNREACHABLE, 0};
+    case DropReason::NO_SERVICE:
+    case DropReason::NO_BACKEND:
+    case DropReason::BACKEND_GONE:
+      if (v4) return {FL_ICMP_UNREACHABLE, FL_ICMP_PORT_UNREACHABLE, 0};
+      return {FL_ICMPV6_UNREACHABLE, FL_ICMPV6_PORT_UNREACHABLE, 0};
     default:
       if (v4) return {FL_ICMP_UNREACHABLE, FL_ICMP_NET_UNREACHABLE, 0};
       return {FL_ICMPV6_UNREACHABLE, FL_ICMPV6_NO_ROUTE, 0};
   }
+}
+
+bool make_room_for_answer(Packet& packet, uint32_t l3_offset, uint32_t quote_length, uint32_t wanted) {
+  const uint32_t room = packet.headroom + l3_offset;
+  if (room >= wanted) return true;
+  const uint32_t missing = wanted - room;
+  const uint32_t behind = packet.length - l3_offset - quote_length + packet.tailroom;
+  if (missing > behind) return false;
+  uint8_t* l3 = packet.data + l3_offset;
+  std::memmove(l3 + missing, l3, quote_length);
+  packet.data += missing;
+  packet.headroom = static_cast<uint16_t>(packet.headroom + missing);
+  packet.length = l3_offset + quote_length;
+  return true;
 }
 
 bool may_be_answered(const Walk& walk) {
@@ -103,7 +106,7 @@ bool write_icmp_error(Walk& walk, const Snapshot& snapshot, const IcmpError& err
   const uint32_t ip_length = v4 ? sizeof(ipv4_header) : sizeof(ipv6_header);
   const uint32_t headers = ip_length + static_cast<uint32_t>(sizeof(icmp_header));
   const uint32_t quote_length = std::min(walk.p.l3_length, (v4 ? kErrorMax4 : kErrorMax6) - headers);
-  if (!make_room(packet, walk.p.l3_offset, quote_length, headers + header_length)) return false;
+  if (!make_room_for_answer(packet, walk.p.l3_offset, quote_length, headers + header_length)) return false;
 
   const IpAddress& source = v4 ? snapshot.icmp_source4 : snapshot.icmp_source6;
   const ip_address destination = walk.p.source;

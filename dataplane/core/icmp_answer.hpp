@@ -31,6 +31,12 @@ struct IcmpError {
 // everybody else's by the FIB (whether in the tunnel or in plain, receivers accept both).
 [[nodiscard]] const Template& way_back(const Walk& walk, const Snapshot& snapshot);
 
+// Makes `wanted` bytes of room in front of the L3 header, by headroom or by moving the packet back, of which
+// `kept_length` bytes from the L3 header on are still wanted. False, with nothing changed, when there is
+// none.
+[[nodiscard]] bool make_room_for_answer(Packet& packet, uint32_t l3_offset, uint32_t kept_length,
+                                        uint32_t wanted);
+
 // Turns the packet, in place, into an ICMP error from this node to its sender, Ethernet header not yet
 // written: walk.p describes the new packet, its source and destination are set, offload is cleared. The quote
 // is as long as RFC 1812 section 4.3.2.3 (576 bytes in all) and RFC 4443 section 2.4 (c) (1,280) allow.

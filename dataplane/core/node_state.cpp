@@ -36,7 +36,15 @@ std::string wrong_with(const NodeSettings& settings) {
   if (settings.pod_mtu < kSmallestMtu) return "pod MTU " + std::to_string(settings.pod_mtu) + " is below 576";
   if (settings.vtep4 && !settings.vtep4.is_ipv4()) return "vtep4 " + settings.vtep4.text() + " is not IPv4";
   if (settings.vtep6 && !settings.vtep6.is_ipv6()) return "vtep6 " + settings.vtep6.text() + " is not IPv6";
-  for (const std::vector<Prefix>* list : {&settings.cluster_pods, &settings.local_pods}) {
+  if (settings.masquerade4 && !settings.masquerade4.is_ipv4())
+    return "masquerade4 " + settings.masquerade4.text() + " is not IPv4";
+  if (settings.masquerade6 && !settings.masquerade6.is_ipv6())
+    return "masquerade6 " + settings.masquerade6.text() + " is not IPv6";
+  if (settings.snat_port_first == 0 || settings.snat_port_first > settings.snat_port_last)
+    return "SNAT ports " + std::to_string(settings.snat_port_first) + "-" +
+           std::to_string(settings.snat_port_last) + " are no range";
+  for (const std::vector<Prefix>* list :
+       {&settings.cluster_pods, &settings.local_pods, &settings.cluster_services, &settings.no_masquerade}) {
     for (const Prefix& prefix : *list) {
       if (std::string wrong = wrong_with(prefix); !wrong.empty()) return "settings: " + wrong;
     }
@@ -71,6 +79,14 @@ std::string unresolved(const Prefix& prefix, const RouteTarget& target) {
          std::to_string(target.target);
 }
 
+bool is_same(const std::shared_ptr<const Service>& a, const std::shared_ptr<const Service>& b) {
+  return a == b || *a == *b;
+}
+template <typename Value>
+bool is_same(const Value& a, const Value& b) {
+  return a == b;
+}
+
 template <typename Map>
 void diff_map(const Map& from, const Map& to,
               const std::function<void(const typename Map::value_type&)>& upsert,
@@ -81,7 +97,7 @@ void diff_map(const Map& from, const Map& to,
     if (old == from.end() || entry.first < old->first) {
       upsert(entry);
     } else {
-      if (!(old->second == entry.second)) upsert(entry);
+      if (!is_same(old->second, entry.second)) upsert(entry);
       ++old;
     }
   }
@@ -164,6 +180,21 @@ std::string wrong_with_routes(const NodeState& base, const NodeStateDelta& delta
   return {};
 }
 
+std::string wrong_with_services(const NodeState& base, const NodeStateDelta& delta) {
+  std::set<ServiceId> changed;
+  for (const auto& service : delta.upsert_services) {
+    if (service == nullptr) return "a service without content";
+    if (std::string wrong = wrong_with(*service); !wrong.empty()) return wrong;
+    changed.insert(service->id);
+  }
+  for (const ServiceId id : delta.remove_services) {
+    if (!changed.insert(id).second)
+      return "service " + std::to_string(id) + " is removed twice or also added";
+    if (base.services.count(id) == 0) return "service " + std::to_string(id) + " to remove does not exist";
+  }
+  return {};
+}
+
 std::string wrong_with(const NodeState& base, const NodeStateDelta& delta) {
   if (delta.to_generation <= delta.from_generation) {
     return "generation " + std::to_string(delta.to_generation) + " does not follow " +
@@ -180,10 +211,19 @@ std::string wrong_with(const NodeState& base, const NodeStateDelta& delta) {
   }
   const Outcome outcome(base, delta);
   if (std::string wrong = outcome.wrong_removal(); !wrong.empty()) return wrong;
-  return wrong_with_routes(base, delta, outcome);
+  if (std::string wrong = wrong_with_routes(base, delta, outcome); !wrong.empty()) return wrong;
+  return wrong_with_services(base, delta);
 }
 
 }  // namespace
+
+bool NodeState::operator==(const NodeState& other) const {
+  return generation == other.generation && settings == other.settings && endpoints == other.endpoints &&
+         peers == other.peers && routes == other.routes && services.size() == other.services.size() &&
+         std::equal(
+             services.begin(), services.end(), other.services.begin(),
+             [](const auto& a, const auto& b) { return a.first == b.first && is_same(a.second, b.second); });
+}
 
 NodeStateDelta diff(const NodeState& from, const NodeState& to) {
   // Generation 0 is nothing yet: the way from there is a full state.
@@ -204,6 +244,9 @@ NodeStateDelta diff(const NodeState& from, const NodeState& to) {
   diff_map<std::map<Prefix, RouteTarget>>(
       base.routes, to.routes, [&](const auto& entry) { delta.upsert_routes.emplace_back(entry); },
       [&](const Prefix& prefix) { delta.remove_routes.push_back(prefix); });
+  diff_map<std::map<ServiceId, std::shared_ptr<const Service>>>(
+      base.services, to.services, [&](const auto& entry) { delta.upsert_services.push_back(entry.second); },
+      [&](ServiceId id) { delta.remove_services.push_back(id); });
   return delta;
 }
 
@@ -222,6 +265,8 @@ std::string apply(NodeState& state, const NodeStateDelta& delta) {
   for (const Peer& peer : delta.upsert_peers) target.peers[peer.id] = peer;
   for (const auto& [prefix, route] : delta.upsert_routes) target.routes[prefix] = route;
   for (const Prefix& prefix : delta.remove_routes) target.routes.erase(prefix);
+  for (const auto& service : delta.upsert_services) target.services[service->id] = service;
+  for (const ServiceId id : delta.remove_services) target.services.erase(id);
   for (const PeerId id : delta.remove_peers) target.peers.erase(id);
   for (const EndpointId id : delta.remove_endpoints) target.endpoints.erase(id);
   target.generation = delta.to_generation;
@@ -243,6 +288,11 @@ std::string validate(const NodeState& state) {
   for (const auto& [prefix, target] : state.routes) {
     if (std::string wrong = wrong_with(prefix); !wrong.empty()) return "route: " + wrong;
     if (!as_it_is.resolves(target)) return unresolved(prefix, target);
+  }
+  for (const auto& [id, service] : state.services) {
+    if (service == nullptr || id != service->id)
+      return "service " + std::to_string(id) + " is empty or filed under another id";
+    if (std::string wrong = wrong_with(*service); !wrong.empty()) return wrong;
   }
   return {};
 }

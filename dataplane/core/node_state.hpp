@@ -1,9 +1,11 @@
 #pragma once
 
 #include "dataplane/core/address.hpp"
+#include "dataplane/core/service.hpp"
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -76,6 +78,15 @@ struct NodeSettings {
   uint16_t uplink_mtu = 1500;
   std::vector<Prefix> cluster_pods;  // pod address space of the cluster (masquerade and martian decisions)
   std::vector<Prefix> local_pods;    // this node's pod CIDRs
+  // Service address space of the cluster: what is in here and no frontend is refused, never forwarded.
+  std::vector<Prefix> cluster_services;
+  std::vector<IpAddress> node_port_addresses;  // of this node: NodePorts answer on these
+  // Source translation to this node: of pods that leave the cluster, and of traffic from outside to backends
+  // elsewhere. Absent address: none of that family.
+  IpAddress masquerade4, masquerade6;
+  std::vector<Prefix> no_masquerade;  // besides cluster_pods and the nodes' addresses: reached as one is
+  uint16_t snat_port_first = 61000;   // source ports this node translates to; nobody else's on its addresses
+  uint16_t snat_port_last = 65535;
 
   bool operator==(const NodeSettings&) const = default;
 };
@@ -87,12 +98,14 @@ struct NodeState {
   std::map<EndpointId, Endpoint> endpoints;
   std::map<PeerId, Peer> peers;
   std::map<Prefix, RouteTarget> routes;
+  std::map<ServiceId, std::shared_ptr<const Service>> services;  // never null; shared between states
 
-  bool operator==(const NodeState&) const = default;
+  // By value, Services too.
+  bool operator==(const NodeState& other) const;
 };
 
 // The way from one NodeState to the next. Applied in this order: settings, upserts of endpoints and peers,
-// routes, removals of peers and endpoints - so after every prefix of it all references resolve.
+// routes, services, removals of peers and endpoints - so after every prefix of it all references resolve.
 struct NodeStateDelta {
   uint64_t from_generation = 0;  // 0: a full state; whatever was there before and is not in it goes
   uint64_t to_generation = 0;
@@ -102,11 +115,14 @@ struct NodeStateDelta {
   std::vector<Peer> upsert_peers;
   std::vector<std::pair<Prefix, RouteTarget>> upsert_routes;
   std::vector<Prefix> remove_routes;
+  std::vector<std::shared_ptr<const Service>> upsert_services;
+  std::vector<ServiceId> remove_services;
   std::vector<PeerId> remove_peers;
   std::vector<EndpointId> remove_endpoints;
 };
 
-// The smallest delta that turns `from` into `to`; O(size) to compute, O(change) to apply.
+// The smallest delta that turns `from` into `to`; O(size) to compute, O(change) to apply. Services that both
+// states share are not compared.
 [[nodiscard]] NodeStateDelta diff(const NodeState& from, const NodeState& to);
 
 // Applies `delta`; says what does not fit (unknown reference, wrong from_generation) and then leaves `state`

@@ -2,6 +2,7 @@
 
 #include "dataplane/core/flow_table.hpp"
 #include "dataplane/core/plain_packet.hpp"
+#include "dataplane/core/plain_translate.hpp"
 #include "dataplane/core/plain_ways.hpp"
 #include "dataplane/core/worker_counters.hpp"
 #include "dataplane/packet/rewrite.h"
@@ -37,7 +38,14 @@ class PlainDecider {
       : table_(table), ways_(ways, snapshot, now_seconds), now_seconds_(now_seconds) {}
 
   // False: the steps must say, and nothing has been changed.
-  [[nodiscard]] FL_INLINE bool decide(const Lookup<Table>& lookup) { return decide_in<true>(lookup); }
+  [[nodiscard]] FL_INLINE bool decide(const Lookup<Table>& lookup) {
+    if (!has_key(*lookup.entry, &lookup.key)) [[unlikely]]
+      return !table_.is_nobodys(*lookup.entry) && decide_translated(lookup, 1);
+    const uint32_t state = lookup.entry->body.state.load(std::memory_order_relaxed);
+    if ((state & FlowWord::kTranslated) != 0) [[unlikely]]
+      return decide_translated(lookup, 0);
+    return decide_in<true, false>(lookup, state, FlowWord::is_reply(state, lookup.plain.swapped));
+  }
 
   void add_counts(CounterBurst& counts) const {
     const auto count = [this](unsigned shift) { return counts_ >> shift & 0xffff; };
@@ -50,26 +58,39 @@ class PlainDecider {
  private:
   static constexpr uint8_t kVersion = std::is_same_v<Table, FlowTable4> ? 4 : 6;
 
-  // The first packet of its direction in this second, or the first one that takes its way in this snapshot.
-  [[nodiscard, gnu::noinline]] bool decide_late(const Lookup<Table>& lookup) {
-    return decide_in<false>(lookup);
+  // A packet found by the first tuple (0) of a translated connection, or not by a first tuple (1): then it
+  // may be a reply, or the entry is another connection's.
+  [[nodiscard, gnu::noinline]] bool decide_translated(const Lookup<Table>& lookup, unsigned direction) {
+    const typename Table::EntryType& entry = *lookup.entry;
+    if (direction != 0 && !has_reply_tuple(entry, words_of(lookup.key))) return false;
+    // Acquire: until both tuples are in the table the entry is being built.
+    const uint32_t state = entry.body.state.load(std::memory_order_acquire);
+    constexpr uint32_t kLiveTranslated = FlowWord::kTranslated | FlowWord::kLive;
+    if ((state & (FlowWord::kTranslated | 3)) != kLiveTranslated ||
+        FlowWord::is_swapped(state, direction) != static_cast<unsigned>(lookup.plain.swapped)) {
+      return false;
+    }
+    return decide_in<true, true>(lookup, state, direction);
   }
 
-  template <bool kUsual>
-  [[nodiscard]] FL_INLINE bool decide_in(const Lookup<Table>& lookup) {
+  // The first packet of its direction in this second, or the first one that takes its way in this snapshot.
+  template <bool kTranslated>
+  [[nodiscard, gnu::noinline]] bool decide_late(const Lookup<Table>& lookup, uint32_t state,
+                                                unsigned direction) {
+    return decide_in<false, kTranslated>(lookup, state, direction);
+  }
+
+  template <bool kUsual, bool kTranslated>
+  [[nodiscard]] FL_INLINE bool decide_in(const Lookup<Table>& lookup, uint32_t state, unsigned direction) {
     typename Table::EntryType& entry = *lookup.entry;
-    if (!has_key(entry, &lookup.key)) [[unlikely]]
-      return false;
     FlowBody& body = entry.body;
     const PlainPacket& plain = lookup.plain;
-    const uint32_t state = body.state.load(std::memory_order_relaxed);
-    const unsigned direction = FlowWord::is_reply(state, plain.swapped);
     const uint64_t word = body.way[direction].load(std::memory_order_acquire);
     const uint64_t back_word = body.way[direction ^ 1].load(std::memory_order_acquire);
     const PlainWay& out = ways_.at(word);
     if constexpr (kUsual) {
       if (out.key != word || !ways_.is_same(ways_.at(back_word), back_word)) [[unlikely]]
-        return decide_late(lookup);
+        return decide_late<kTranslated>(lookup, state, direction);
     } else {
       // The way out last: two templates may share a place.
       if (!ways_.bring(back_word) || !ways_.bring(word)) return false;
@@ -97,6 +118,9 @@ class PlainDecider {
     packet.headroom = static_cast<uint16_t>(headroom);
     packet.next_hop = 0;
     std::memcpy(&packet.tx_port, &out.outcome, sizeof(out.outcome));
+    if constexpr (kTranslated) {
+      translate_plain(entry, state, direction, l3, lookup.key.protocol, packet.offload.checksum_partial);
+    }
     apply(lookup, out, l3, length, frame);
     return true;
   }

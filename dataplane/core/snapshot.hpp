@@ -1,5 +1,6 @@
 #pragma once
 
+#include "dataplane/core/frontends.hpp"
 #include "dataplane/core/hash_trie.hpp"
 #include "dataplane/core/lpm4.hpp"
 #include "dataplane/core/lpm6.hpp"
@@ -10,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace fairlead::core {
 
@@ -56,7 +58,14 @@ struct Snapshot {
   fl_tunnel_kind tunnel_kind = FL_TUNNEL_VXLAN;
   IpAddress vtep4, vtep6;                // absent: no tunnel packets of that family are for us
   IpAddress icmp_source4, icmp_source6;  // whom ICMP errors come from
-  PortId trunk_port = 0;                 // 0: there is none
+  // Translation. With `translates` some connection on this node may be translated: fragments follow their
+  // firsts then.
+  bool translates = false;
+  uint16_t snat_port_first = 0, snat_port_last = 0;
+  IpAddress masquerade4, masquerade6;  // absent: no source is translated to us
+  std::shared_ptr<const std::vector<Prefix>>
+      unmasqueraded;      // destinations reached with the pod's own address
+  PortId trunk_port = 0;  // 0: there is none
   PortId host_port = 0;
   PortId exclusive_uplink = 0;
 
@@ -69,6 +78,8 @@ struct Snapshot {
   HashTrie<IpAddress, PeerId, AddressHash> vteps;            // outer source -> peer
   RadixArray<std::shared_ptr<const Endpoint>, 4> endpoints;  // by id
   RadixArray<std::shared_ptr<const Peer>, 3> peers;          // by id
+  Frontends frontends;                                       // who answers on an address and port
+  std::shared_ptr<const std::vector<Prefix>> cluster_pods;   // who is inside; never null
 
   [[nodiscard]] const PortView* port(PortId id) const {
     const PortView* view = ports.find(id);

@@ -10,6 +10,7 @@ constexpr uint32_t kPortsMax = decltype(Snapshot::ports)::kCapacity;
 constexpr uint32_t kTemplatesMax = decltype(Snapshot::templates)::kCapacity;
 // From here on finding out which flows a new prefix takes over costs more than judging all of them again.
 constexpr size_t kManyRoutes = 4096;
+constexpr size_t kManyServices = 256;
 
 Error does_not_fit(const std::string& what) {
   return {"FL2110", "the change does not fit the running state: " + what,
@@ -30,6 +31,7 @@ SnapshotBuilder::SnapshotBuilder() : definitions_(kFirstNextHop) {
   definitions_[kBlackholeNextHop].kind = NextHopKind::kBlackhole;
   definitions_[kUnreachableNextHop].kind = NextHopKind::kUnreachable;
   put_settings();
+  static_cast<void>(put_service_settings(NodeSettings()));
   refresh_all();
 }
 
@@ -70,10 +72,20 @@ Result<void> SnapshotBuilder::publish(const NodeStateDelta& wanted) {
   for (PeerId id : delta.remove_peers) {
     if (const Peer* before = find(node_.peers, id)) peers_before[id] = *before;
   }
+  ServicesBefore services_before;
+  for (const auto& service : delta.upsert_services) {
+    const auto* before = service != nullptr ? find(node_.services, service->id) : nullptr;
+    if (before != nullptr) services_before[service->id] = *before;
+  }
+  for (const ServiceId id : delta.remove_services) {
+    if (const auto* before = find(node_.services, id)) services_before[id] = *before;
+  }
+  const NodeSettings settings_before = node_.settings;
   if (const std::string wrong = apply(node_, delta); !wrong.empty()) return does_not_fit(wrong);
 
   ++change_;
-  bulk_ = delta.upsert_routes.size() + delta.remove_routes.size() > kManyRoutes;
+  bulk_ = delta.upsert_routes.size() + delta.remove_routes.size() > kManyRoutes ||
+          delta.upsert_services.size() + delta.remove_services.size() > kManyServices;
   std::set<Prefix> ranges;
   if (delta.has_settings) ranges = put_settings();
   for (const Endpoint& endpoint : delta.upsert_endpoints)
@@ -83,6 +95,7 @@ Result<void> SnapshotBuilder::publish(const NodeStateDelta& wanted) {
   for (const Prefix& prefix : ranges) refresh_prefix_and_below(prefix);
   for (const auto& [prefix, target] : delta.upsert_routes) refresh_prefix_and_below(prefix);
   for (const Prefix& prefix : delta.remove_routes) refresh_prefix_and_below(prefix);
+  if (!delta.has_settings || !put_service_settings(settings_before)) put_services(delta, services_before);
   for (PeerId id : delta.remove_peers) {
     drop_vteps(peers_before[id]);
     path_mtus_.erase(id);
@@ -113,6 +126,14 @@ std::set<Prefix> SnapshotBuilder::put_settings() {
   next_.vtep6 = settings.vtep6;
   next_.icmp_source4 = settings.vtep4 ? settings.vtep4 : *IpAddress::parse("169.254.1.1");
   next_.icmp_source6 = settings.vtep6 ? settings.vtep6 : *IpAddress::parse("fe80::1");
+
+  next_.masquerade4 = settings.masquerade4;
+  next_.masquerade6 = settings.masquerade6;
+  next_.snat_port_first = settings.snat_port_first;
+  next_.snat_port_last = settings.snat_port_last;
+  std::vector<Prefix> unmasqueraded = settings.cluster_pods;
+  unmasqueraded.insert(unmasqueraded.end(), settings.no_masquerade.begin(), settings.no_masquerade.end());
+  next_.unmasqueraded = std::make_shared<const std::vector<Prefix>>(std::move(unmasqueraded));
 
   std::set<Prefix> moved = std::move(implicit_);
   implicit_.clear();
@@ -285,6 +306,8 @@ Result<void> SnapshotBuilder::set_underlay(const Underlay& underlay) {
 std::unique_ptr<const Snapshot> SnapshotBuilder::seal() {
   next_.fib4 = fib4_.seal();
   next_.fib6 = fib6_.seal();
+  next_.translates = next_.masquerade4 || next_.masquerade6 || !node_.services.empty();
+  next_.frontends = frontends_.frontends();
   ++next_.serial;
   return std::make_unique<const Snapshot>(next_);
 }

@@ -126,6 +126,11 @@ class SnapshotBuilder {
   bool fib_set(const Prefix& prefix, uint32_t next_hop);
   uint32_t group_next_hop(const Group& group);
 
+  // Services (services.cpp)
+  using ServicesBefore = std::map<ServiceId, std::shared_ptr<const Service>>;
+  void put_services(const NodeStateDelta& delta, const ServicesBefore& before);
+  bool put_service_settings(const NodeSettings& before);
+
   // NodeState's parts
   Result<void> fits(const NodeStateDelta& delta) const;
   std::set<Prefix> put_settings();
@@ -141,6 +146,7 @@ class SnapshotBuilder {
   Snapshot next_;
   Lpm4 fib4_;
   Lpm6 fib6_;
+  FrontendTable frontends_;
 
   uint32_t change_ = 0;  // number of the current change: the generation of templates it touches
   std::vector<Definition> definitions_;  // by next hop index

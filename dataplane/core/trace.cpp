@@ -1,3 +1,4 @@
+#include "dataplane/core/describe_service.hpp"
 #include "dataplane/core/forwarder_state.hpp"
 #include "dataplane/core/icmp_answer.hpp"
 #include "dataplane/core/steps/apply.hpp"
@@ -48,8 +49,9 @@ std::string drop_text(Verdict verdict) {
 // One trace under way: the snapshot, the names, the packet and what has been said so far.
 class Tracer {
  public:
-  Tracer(const Snapshot& snapshot, const SnapshotBuilder& names, const FlowTables& flows)
-      : snapshot_(snapshot), names_(names), flows_(flows) {}
+  Tracer(const Snapshot& snapshot, const SnapshotBuilder& names, const FlowTables& flows,
+         const steps::ServiceMemory& memory)
+      : snapshot_(snapshot), names_(names), flows_(flows), memory_(memory) {}
 
   Trace run(TraceFrame& frame) {
     walk_.start(frame.packet);
@@ -71,8 +73,8 @@ class Tracer {
   Verdict decide() {
     const bool decided = look_up();
     const uint32_t by_entry = walk_.template_id;
-    Verdict verdict =
-        steps::slow_path(walk_, snapshot_, [&](Step step, Verdict said) { explain(step, said, decided); });
+    Verdict verdict = steps::slow_path(walk_, snapshot_, memory_,
+                                       [&](Step step, Verdict said) { explain(step, said, decided); });
     if (decided) {
       // The slow path was walked for its reasons only.
       walk_.template_id = by_entry;
@@ -121,7 +123,10 @@ class Tracer {
     Key key;
     steps::find_tuple(walk_, table, key_of, &key);
     const FlowHit hit = walk_.keyed ? table.lookup(key, walk_.hash, walk_.swapped) : FlowHit{};
-    return hit.id != 0 ? steps::FlowSays::read(table.body(hit.id), hit.direction) : steps::FlowSays{};
+    if (hit.id == 0) return {};
+    walk_.translation = steps::translation_of(table, hit);
+    walk_.kept = true;
+    return steps::FlowSays::read(table.body(hit.id), hit.direction);
   }
 
   void explain(Step step, Verdict verdict, bool only_why) {
@@ -129,10 +134,19 @@ class Tracer {
     if (step == Step::source_check) {
       object = side_name();
       text = source_text();
+    } else if (step == Step::service) {
+      ServiceStory story = tell_service(walk_, snapshot_);
+      object = std::move(story.object);
+      text = std::move(story.text);
     } else if (step == Step::policy) {
       text = "no policies: allowed";
+    } else if (step == Step::masquerade) {
+      const Translation& to = walk_.translation;
+      text = to.translates_source ? "source becomes " + address_of(to.source, walk_.p.ip_version).text() +
+                                        ", port chosen at commit"
+                                  : "the source stays";
     } else {
-      const IpAddress destination = address_of(walk_.p.destination, walk_.p.ip_version);
+      const IpAddress destination = address_of(walk_.destination(), walk_.p.ip_version);
       object = names_.describe_route(destination);
       text = route_text(destination);
     }
@@ -155,8 +169,8 @@ class Tracer {
     }
     const Packet& packet = *walk_.packet;
     trace_.pushed_header.assign(packet.data, packet.data + packet.length - l3_length);
-    std::string text =
-        out.kind == TemplateKind::kPunt ? "TTL kept" : "TTL " + std::to_string(walk_.p.ttl - 1);
+    std::string text = translation_text();
+    text += out.kind == TemplateKind::kPunt ? "TTL kept" : "TTL " + std::to_string(walk_.p.ttl - 1);
     if (packet.encap_length != 0) {
       text += ", " + std::to_string(packet.encap_length) + " bytes of tunnel header pushed";
     } else {
@@ -227,6 +241,23 @@ class Tracer {
            std::to_string(p.ttl);
   }
 
+  // "10.244.1.2:4000 -> 10.244.1.3:5353, ", or nothing where nothing is translated.
+  std::string translation_text() const {
+    const Translation& to = walk_.translation;
+    const parsed& p = walk_.p;
+    if (!to.any()) return {};
+    const auto side = [&](const ip_address& address, be16 port, const char* unknown) {
+      const std::string text = address_of(address, p.ip_version).text();
+      const std::string number = port.raw == 0 ? unknown : std::to_string(from_be16(port));
+      return (p.ip_version == 6 ? "[" + text + "]" : text) + ":" + number;
+    };
+    const bool source = to.translates_source, destination = to.translates_destination;
+    return side(source ? to.source : p.source, source ? to.source_port : p.source_port, "?") + " -> " +
+           side(destination ? to.destination : p.destination,
+                destination ? to.destination_port : p.destination_port, "0") +
+           ", ";
+  }
+
   std::string source_text() const {
     const std::string source = address_of(walk_.p.source, walk_.p.ip_version).text();
     if (walk_.side.kind() == Side::kEndpoint) return source + " is the pod's address";
@@ -260,6 +291,7 @@ class Tracer {
   const Snapshot& snapshot_;
   const SnapshotBuilder& names_;
   const FlowTables& flows_;
+  const steps::ServiceMemory memory_;
   Walk walk_;
   Trace trace_;
   PortId answer_port_ = 0;
@@ -271,7 +303,9 @@ Result<Trace> Forwarder::trace(const TraceRequest& request) const {
   const Snapshot& snapshot = *state_->current.load(std::memory_order_acquire);
   Result<TraceFrame> frame = build_trace_frame(request, snapshot);
   if (!frame) return frame.error();
-  return Tracer(snapshot, state_->builder, state_->flows).run(*frame);
+  const steps::ServiceMemory memory{state_->affinity.get(),
+                                    static_cast<uint32_t>(state_->now_ns / 1'000'000'000)};
+  return Tracer(snapshot, state_->builder, state_->flows, memory).run(*frame);
 }
 
 }  // namespace fairlead::core

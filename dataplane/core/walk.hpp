@@ -3,6 +3,7 @@
 #include "dataplane/core/next_hop.hpp"
 #include "dataplane/core/packet.hpp"
 #include "dataplane/core/snapshot.hpp"
+#include "dataplane/core/translation.hpp"
 #include "dataplane/packet/parsed.h"
 
 #include <cstdint>
@@ -35,9 +36,12 @@ struct Walk {
   bool keyed = false;         // flow_lookup: has a tuple that a flow entry can be found by
   bool swapped = false;       // flow_lookup: normalising the tuple swapped it
   bool decapsulated = false;  // decap
+  bool kept = false;          // flow_lookup: `translation` is what the connection's entry says, and stays
   uint32_t next_hop = 0;      // route
   uint32_t template_id = 0;   // route; 0 with kHold for a neighbour nobody knows yet
   PortId hold_port = 0;       // route: where the unresolved neighbour is
+  ServiceChoice choice;       // service
+  Translation translation;    // service, masquerade, commit
 
   void start(Packet& with) {
     packet = &with;
@@ -45,9 +49,18 @@ struct Walk {
     hash = 0;
     next_hop = template_id = 0;
     hold_port = 0;
-    keyed = swapped = decapsulated = false;
+    keyed = swapped = decapsulated = kept = false;
+    choice = {};
+    translation = {};
   }
   [[nodiscard]] uint8_t* l3() const { return packet->data + p.l3_offset; }
+  // Where the packet goes, translated: what policy and route judge.
+  [[nodiscard]] const ip_address& destination() const {
+    return translation.translates_destination ? translation.destination : p.destination;
+  }
+  [[nodiscard]] be16 destination_port() const {
+    return translation.translates_destination ? translation.destination_port : p.destination_port;
+  }
   // The largest L3 packet this becomes on a wire: a super-packet leaves in segments.
   [[nodiscard]] uint32_t l3_size() const {
     const uint32_t segment = packet->offload.segment_size;

@@ -77,4 +77,12 @@ FL_INLINE int icmpv6_is_error(__u8 type) {
   return type < FL_ICMPV6_INFORMATIONAL || type == FL_ICMPV6_REDIRECT;
 }
 
+FL_INLINE int icmp_is_echo_request(__u8 type, int v6) {
+  return v6 ? type == FL_ICMPV6_ECHO_REQUEST : type == FL_ICMP_ECHO_REQUEST;
+}
+
+FL_INLINE int icmp_is_echo_reply(__u8 type, int v6) {
+  return v6 ? type == FL_ICMPV6_ECHO_REPLY : type == FL_ICMP_ECHO_REPLY;
+}
+
 FL_END

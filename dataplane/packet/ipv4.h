@@ -39,8 +39,10 @@ enum { FL_IPV4_OPTION_END = 0, FL_IPV4_OPTION_NOP = 1, FL_IPV4_OPTION_ROUTER_ALE
 // Protocol numbers (IANA) of both IP versions that this room knows by name.
 enum {
   FL_PROTOCOL_ICMP = 1,
+  FL_PROTOCOL_IPV4 = 4,  // in IP: RFC 2003
   FL_PROTOCOL_TCP = 6,
   FL_PROTOCOL_UDP = 17,
+  FL_PROTOCOL_IPV6 = 41,  // in IP: RFC 2473, RFC 4213
   FL_PROTOCOL_ICMPV6 = 58,
   FL_PROTOCOL_SCTP = 132,
 };

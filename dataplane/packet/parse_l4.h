@@ -58,10 +58,11 @@ FL_INLINE int parse_icmp(struct cursor* c, __u32 available, int v6, struct parse
   out->icmp_type = icmp->type;
   out->icmp_code = icmp->code;
   out->payload_offset = (__u16)(out->l4_offset + sizeof(*icmp));
-  int echo = v6 ? icmp->type == FL_ICMPV6_ECHO_REQUEST || icmp->type == FL_ICMPV6_ECHO_REPLY
-                : icmp->type == FL_ICMP_ECHO_REQUEST || icmp->type == FL_ICMP_ECHO_REPLY;
-  if (echo) {
+  // One side's requests are no answers to the other's, whose ids may be the same ones.
+  if (icmp_is_echo_request(icmp->type, v6)) {
     out->source_port = icmp->id;
+    out->has_ports = 1;
+  } else if (icmp_is_echo_reply(icmp->type, v6)) {
     out->destination_port = icmp->id;
     out->has_ports = 1;
   } else {

@@ -44,7 +44,7 @@ struct parsed {
   struct ip_address destination;
   __u32 l3_length;   // bytes from l3_offset; what follows in the frame is padding
   be32 fragment_id;  // with is_fragment; IPv4: in the first two bytes
-  be16 source_port;  // TCP, UDP, SCTP; ICMP echo: the id, in both
+  be16 source_port;  // TCP, UDP, SCTP; ICMP echo: the id, as the port of the side that asks, 0 the other
   be16 destination_port;
   be16 ethertype;
   __u16 l3_offset;

@@ -69,7 +69,8 @@ FL_INLINE be16 rewrite_checksum(be16 field, __u64 pseudo_delta, __u64 port_delta
                  : checksum_apply(field, pseudo_delta + port_delta);
 }
 
-// Changes the ports of the whole L4 header at `l4` (ICMP echo: the id, to `source_port`) and its checksum,
+// Changes the ports of the whole L4 header at `l4` (ICMP echo: the id, of a request to `source_port`, of a
+// reply to `destination_port`) and its checksum,
 // given the delta of the pseudo-header. `partial`: the checksum field is partial (Offload::checksum_partial).
 //
 // Returns 0; or -1, with nothing changed, for SCTP whose ports would change: its CRC32c covers the whole
@@ -100,12 +101,12 @@ FL_FUNCTION int rewrite_l4(void* l4, __u8 protocol, be16 source_port, be16 desti
   if (protocol == FL_PROTOCOL_ICMP || protocol == FL_PROTOCOL_ICMPV6) {
     struct icmp_header* icmp = (struct icmp_header*)l4;
     int v6 = protocol == FL_PROTOCOL_ICMPV6;
-    int echo = v6 ? icmp->type == FL_ICMPV6_ECHO_REQUEST || icmp->type == FL_ICMPV6_ECHO_REPLY
-                  : icmp->type == FL_ICMP_ECHO_REQUEST || icmp->type == FL_ICMP_ECHO_REPLY;
+    int is_request = icmp_is_echo_request(icmp->type, v6);
     __u64 port_delta = 0;
-    if (echo) {
-      port_delta = checksum_delta16(icmp->id, source_port);
-      icmp->id = source_port;
+    if (is_request || icmp_is_echo_reply(icmp->type, v6)) {
+      be16 id = is_request ? source_port : destination_port;
+      port_delta = checksum_delta16(icmp->id, id);
+      icmp->id = id;
     }
     icmp->checksum = rewrite_checksum(icmp->checksum, v6 ? pseudo_delta : 0, port_delta, partial);
     return 0;

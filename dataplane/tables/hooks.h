@@ -15,9 +15,10 @@ enum { FL_HOOKS_VERSION = 1 };
 
 enum {
   FL_ENDPOINTS_MAX = 65536,
-  FL_ENDPOINT_ADDRESSES_MAX = 4,  // of each family
-  FL_UPLINK_QUEUES_MAX = 64,      // entries of xsks_map
-  FL_UPLINK_PREFIXES_MAX = 256,   // VTEPs and local pod CIDRs, of each family
+  FL_ENDPOINT_ADDRESSES_MAX = 4,   // of each family
+  FL_UPLINK_QUEUES_MAX = 64,       // entries of xsks_map
+  FL_UPLINK_PREFIXES_MAX = 65536,  // own addresses, pod CIDRs and addresses of Services, of each family
+  FL_UPLINK_NODE_PORTS_MAX = 65536,
 };
 
 // pod_endpoints: what may come out of the pod behind this host-side interface. Key: __u32 ifindex.
@@ -63,15 +64,34 @@ FL_SIZE(heartbeat_value, 8);
 // uplink_config, one entry.
 struct uplink_config_value {
   be16 tunnel_port;
-  __u8 pad[2];
+  __u16 snat_port_first;  // host order; 0: nothing is translated
+  __u16 snat_port_last;
+  __u8 takes_ip_in_ip;  // direct server return comes as IPIP, IP6IP6
+  __u8 pad;
 };
-FL_SIZE(uplink_config_value, 4);
+FL_SIZE(uplink_config_value, 8);
+FL_OFFSET(uplink_config_value, snat_port_first, 2);
+FL_OFFSET(uplink_config_value, snat_port_last, 4);
+FL_OFFSET(uplink_config_value, takes_ip_in_ip, 6);
 
-// uplink_ipv4 and uplink_ipv6: whose packets the XDP program takes from the kernel.
+// uplink_ipv4 and uplink_ipv6: whose packets the XDP program takes from the kernel. An address may be
+// several.
 enum fl_uplink_kind {
-  FL_UPLINK_VTEP = 1,  // only UDP to the tunnel port, and "too big" about such packets from there
-  FL_UPLINK_PODS = 2,  // every packet
+  FL_UPLINK_VTEP = 1,        // UDP to the tunnel port, and "too big" about such packets from there
+  FL_UPLINK_PODS = 2,        // every packet: pods, and addresses that a Service alone has
+  FL_UPLINK_NODE_PORTS = 4,  // uplink_ports, errors about them, and fragments
+  FL_UPLINK_SNAT = 8,  // ports and echo ids that this node translates to, errors about them, and fragments
 };
+
+// uplink_ports: on which ports of node addresses a Service answers. The value says nothing.
+struct uplink_node_port_key {
+  be16 port;
+  __u8 protocol;
+  __u8 is_ipv6;
+};
+FL_SIZE(uplink_node_port_key, 4);
+FL_OFFSET(uplink_node_port_key, protocol, 2);
+FL_OFFSET(uplink_node_port_key, is_ipv6, 3);
 
 struct uplink_ipv4_key {
   __u32 prefix_length;  // what LPM tries want first
@@ -88,7 +108,7 @@ FL_SIZE(uplink_ipv6_key, 20);
 FL_OFFSET(uplink_ipv6_key, address, 4);
 
 struct uplink_value {
-  __u32 kind;  // fl_uplink_kind
+  __u32 kinds;  // of fl_uplink_kind, or-ed
 };
 FL_SIZE(uplink_value, 4);
 

@@ -40,6 +40,10 @@ class FlowTableTest : public ::testing::Test {
   static InsertResult insert(Table& table, const EntryKey& key, FlowInit init = {}) {
     return table.insert(key, table.hash(key), init);
   }
+  static InsertResult insert_translated(Table& table, const EntryKey& key, const EntryKey& reply,
+                                        bool swapped, FlowInit init = {}) {
+    return table.insert(key, table.hash(key), init, {reply, table.hash(reply), swapped});
+  }
   static FlowHit find(const Table& table, const EntryKey& key, bool swapped = false) {
     return table.lookup(key, table.hash(key), swapped);
   }
@@ -137,27 +141,64 @@ TYPED_TEST(FlowTableTest, ReplyTupleFindsTheSameEntry) {
   this->epoch_.online(0);
   const Key original = make_key<Key>(1);
   const Key reply = make_key<Key>(70000);
-  const FlowId id = this->insert(*table, original).hit.id;
-  ASSERT_TRUE(table->add_reply_tuple(id, reply, table->hash(reply), true));
+  const FlowId id = this->insert_translated(*table, original, reply, true).hit.id;
+  ASSERT_NE(id, 0u);
   EXPECT_EQ(this->find(*table, reply, true).id, id);
   EXPECT_EQ(this->find(*table, reply, true).direction, Direction::kReply);
+  EXPECT_TRUE(this->find(*table, reply, true).translated);
   EXPECT_EQ(this->find(*table, original).direction, Direction::kOriginal);
+  const Key target = table->target_of(id, Direction::kOriginal);
+  EXPECT_EQ(std::memcmp(&reply, &target, sizeof(Key)), 0);
+  EXPECT_TRUE(table->is_target_swapped(id, Direction::kOriginal));
+  EXPECT_FALSE(table->is_target_swapped(id, Direction::kReply));
   // The same tuple of another protocol is another connection's.
   EXPECT_EQ(this->find(*table, make_key<Key>(70000, kTcp), true).id, 0u);
+  // A tuple means one direction.
+  EXPECT_EQ(this->find(*table, reply, false).id, 0u);
+  EXPECT_EQ(this->find(*table, original, true).id, 0u);
 
-  // Neither a new connection nor another's reply may take it, and one entry has one.
-  EXPECT_EQ(this->insert(*table, reply).outcome, InsertOutcome::kExists);
-  const FlowId other = this->insert(*table, make_key<Key>(2)).hit.id;
-  EXPECT_FALSE(table->add_reply_tuple(other, reply, table->hash(reply), true));
-  const Key third = make_key<Key>(3);
-  EXPECT_FALSE(table->add_reply_tuple(id, third, table->hash(third), true));
-  EXPECT_EQ(this->find(*table, third).id, 0u);
+  // Neither a new connection nor another's reply may take it.
+  EXPECT_EQ(this->insert(*table, reply, {.swapped = true}).outcome, InsertOutcome::kExists);
+  EXPECT_EQ(this->insert(*table, reply, {.swapped = false}).outcome, InsertOutcome::kTaken);
+  EXPECT_EQ(this->insert(*table, reply, {.swapped = false}).hit.id, id);
+  const InsertResult other = this->insert_translated(*table, make_key<Key>(2), reply, true);
+  EXPECT_EQ(other.outcome, InsertOutcome::kTaken);
+  EXPECT_EQ(other.hit.id, id);
+  EXPECT_EQ(this->find(*table, make_key<Key>(2)).id, 0u) << "both tuples or neither";
+  EXPECT_EQ(table->size(), 1u);
+  // The other direction of the tuple may be another translated connection's.
+  const InsertResult across = this->insert_translated(*table, reply, make_key<Key>(70001), true);
+  EXPECT_EQ(across.outcome, InsertOutcome::kInserted);
+  EXPECT_EQ(this->find(*table, reply, false).id, across.hit.id);
+  EXPECT_EQ(this->find(*table, reply, true).id, id);
 
   ASSERT_TRUE(table->erase(id));
   EXPECT_EQ(this->find(*table, original).id, 0u);
   EXPECT_EQ(this->find(*table, reply, true).id, 0u);
-  EXPECT_TRUE(table->add_reply_tuple(other, reply, table->hash(reply), true));
-  EXPECT_FALSE(table->add_reply_tuple(id, third, table->hash(third), true)) << "an erased entry";
+  EXPECT_EQ(this->insert_translated(*table, make_key<Key>(2), reply, true).outcome, InsertOutcome::kInserted);
+}
+
+TYPED_TEST(FlowTableTest, TranslatedInsertTakesWhatItNeedsOrNothing) {
+  using Key = typename TypeParam::Key;
+  const auto table = this->open(300);
+  this->epoch_.online(0);
+  uint32_t inserted = 0;
+  for (uint32_t n = 0; n < 1000; ++n) {
+    FlowInit init;
+    init.state = FlowState::kTwoWay;  // nothing to evict
+    const Key reply = make_key<Key>(70000 + n);
+    const InsertResult result = table->insert(make_key<Key>(n), table->hash(make_key<Key>(n)), init,
+                                              {reply, table->hash(reply), false});
+    const bool is_in = result.outcome == InsertOutcome::kInserted;
+    inserted += is_in ? 1 : 0;
+    ASSERT_EQ(this->find(*table, make_key<Key>(n)).id, result.hit.id);
+    ASSERT_EQ(this->find(*table, reply).id, result.hit.id);
+    if (!is_in) {
+      ASSERT_EQ(result.outcome, InsertOutcome::kFull);
+    }
+  }
+  EXPECT_EQ(inserted, 300u) << "the index has room for both tuples of every connection";
+  EXPECT_EQ(table->size(), 300u);
 }
 
 TYPED_TEST(FlowTableTest, ErasedEntryIsNotReusedWhileAWorkerMayLookAtIt) {
@@ -449,14 +490,16 @@ TYPED_TEST(FlowTableFileTest, ANewProcessAdoptsTheConnections) {
                           .original = {7, 7, FlowIngress::make(FlowIngress::kEndpoint, 5)},
                           .owner = FlowOwner::kOriginalIngress,
                           .now_seconds = 77};
-      const FlowId id = this->insert(*table, make_key<Key>(n), init).hit.id;
       const Key reply = make_key<Key>(n + 70000);
-      if (n % 3 == 0) {
-        ASSERT_TRUE(table->add_reply_tuple(id, reply, table->hash(reply), true));
-      }
+      const FlowId id = n % 3 == 0
+                            ? this->insert_translated(*table, make_key<Key>(n), reply, true, init).hit.id
+                            : this->insert(*table, make_key<Key>(n), init).hit.id;
+      ASSERT_NE(id, 0u);
       table->count(id, Direction::kReply, 1000, 1000000);
     }
-    for (uint32_t n = 0; n < 100; ++n) ASSERT_TRUE(table->erase(this->find(*table, make_key<Key>(n)).id));
+    for (uint32_t n = 0; n < 100; ++n) {
+      ASSERT_TRUE(table->erase(this->find(*table, make_key<Key>(n), n % 2 != 0).id));
+    }
   }
   FlowQuota quota(0);
   const auto table = FlowTableTest<TypeParam>::open(this->config_, this->epoch_, quota);
@@ -553,7 +596,7 @@ TYPED_TEST(FlowTableFileTest, AdoptsWhateverACrashLeft) {
       if (!table->read(id, 0, copy)) continue;
       ++live;
       EXPECT_TRUE(keys.insert(std::string(reinterpret_cast<const char*>(&copy.key), sizeof(Key))).second);
-      EXPECT_EQ(this->find(*table, copy.key).id, id);
+      EXPECT_EQ(this->find(*table, copy.key, copy.original_swapped).id, id);
     }
     EXPECT_EQ(live, table->size());
     for (FlowId id = 1; id <= table->last_id(); ++id) (void)table->erase(id);

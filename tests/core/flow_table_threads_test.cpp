@@ -237,10 +237,12 @@ TEST(FlowTableThreads, ReplyTuplesAndQuotaStayExact) {
       const flow_key4 key = make_key<flow_key4>(n);
       const FlowInit init{.original = {1, 0, FlowIngress::make(FlowIngress::kEndpoint, kEndpoint)},
                           .owner = FlowOwner::kOriginalIngress};
-      const InsertResult result = shared.table->insert(key, shared.table->hash(key), init);
+      const flow_key4 reply = make_key<flow_key4>(70000 + random() % kKeys);
+      const InsertResult result =
+          random() % 4 == 0 ? shared.table->insert(key, shared.table->hash(key), init)
+                            : shared.table->insert(key, shared.table->hash(key), init,
+                                                   {reply, shared.table->hash(reply), random() % 2 == 0});
       if (result.hit.id != 0) {
-        const flow_key4 reply = make_key<flow_key4>(70000 + random() % kKeys);
-        (void)shared.table->add_reply_tuple(result.hit.id, reply, shared.table->hash(reply), true);
         shared.table->set_verdict(result.hit.id, Direction::kOriginal,
                                   {2, 0, FlowIngress::make(FlowIngress::kEndpoint, kEndpoint + random() % 3)},
                                   0);
@@ -259,8 +261,45 @@ TEST(FlowTableThreads, ReplyTuplesAndQuotaStayExact) {
     for (const uint32_t number : {n, n + 70000}) {
       const flow_key4 key = make_key<flow_key4>(number);
       EXPECT_EQ(shared.table->lookup(key, shared.table->hash(key), false).id, 0u);
+      EXPECT_EQ(shared.table->lookup(key, shared.table->hash(key), true).id, 0u);
     }
   }
+}
+
+// Many workers want source ports for different connections to one destination (reliability N2): every reply
+// tuple has one owner, and who sees a connection by one tuple can see it by the other.
+TEST(FlowTableThreads, ConcurrentTranslatedInsertsNeverShareAReply) {
+  constexpr uint32_t kPorts = 200, kFlowsEach = 5000;
+  Shared shared(4096, true);
+  std::atomic<uint32_t> owners[kPorts] = {};
+  std::atomic<uint32_t> torn{0}, inserted{0};
+  shared.in_workers([&](unsigned worker) {
+    std::mt19937 random(worker + 77);
+    for (uint32_t i = 0; i < kFlowsEach; ++i) {
+      const flow_key4 key = make_key<flow_key4>(worker * kFlowsEach + i);
+      const uint32_t start = static_cast<uint32_t>(random() % kPorts);
+      for (uint32_t probe = 0; probe < kPorts; ++probe) {
+        const uint32_t port = (start + probe) % kPorts;
+        const flow_key4 reply = make_key<flow_key4>(100000 + port);
+        const FlowInit init{.state = FlowState::kTwoWay};
+        const InsertResult result = shared.table->insert(key, shared.table->hash(key), init,
+                                                         {reply, shared.table->hash(reply), true});
+        if (result.outcome != InsertOutcome::kInserted) continue;
+        inserted.fetch_add(1, std::memory_order_relaxed);
+        if (owners[port].fetch_add(1, std::memory_order_relaxed) != 0) torn.fetch_add(1);
+        if (shared.table->lookup(reply, shared.table->hash(reply), true).id != result.hit.id)
+          torn.fetch_add(1);
+        if (shared.table->lookup(key, shared.table->hash(key), false).id != result.hit.id) torn.fetch_add(1);
+        owners[port].fetch_sub(1, std::memory_order_relaxed);
+        if (!shared.table->erase(result.hit.id)) torn.fetch_add(1);
+        break;
+      }
+      shared.epoch.quiescent(worker);
+    }
+  });
+  EXPECT_EQ(torn.load(), 0u);
+  EXPECT_GT(inserted.load(), kFlowsEach);
+  EXPECT_EQ(shared.table->size(), 0u);
 }
 
 }  // namespace

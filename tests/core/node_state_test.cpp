@@ -36,6 +36,25 @@ Peer make_peer(PeerId id) {
   return peer;
 }
 
+std::shared_ptr<const Service> make_service(ServiceId id, uint32_t backends) {
+  Service service;
+  service.id = id;
+  service.service_namespace = "default";
+  service.name = "web-" + std::to_string(id);
+  service.port_name = "http";
+  service.protocol = 6;
+  service.frontends = {{FrontendKind::kClusterIp, IpAddress::ipv4(0x0000600a + (id << 24)), 80},
+                       {FrontendKind::kNodePort, {}, static_cast<uint16_t>(30000 + id)}};
+  for (uint32_t i = 0; i < backends; ++i) {
+    Backend backend;
+    backend.address = IpAddress::ipv4(0x0700f40a + ((i + 1) << 24));
+    backend.port = 8080;
+    service.backends.push_back(backend);
+    service.cluster_backends.push_back(i);
+  }
+  return std::make_shared<const Service>(service);
+}
+
 NodeState sample() {
   NodeState state;
   state.generation = 1;
@@ -45,6 +64,7 @@ NodeState sample() {
   state.routes[prefix("10.244.0.5/32")] = {RouteKind::kEndpoint, 5};
   state.routes[prefix("10.244.7.0/24")] = {RouteKind::kPeer, 2};
   state.routes[prefix("10.244.0.0/24")] = {RouteKind::kBlackhole, 0};
+  state.services[3] = make_service(3, 2);
   return state;
 }
 
@@ -63,6 +83,9 @@ NodeState random_state(std::mt19937& random, uint64_t generation) {
     if (random() % 2 != 0) continue;
     state.peers[id] = make_peer(id);
     state.peers[id].transport = random() % 2 != 0 ? Transport::kOverlay : Transport::kRouted;
+  }
+  for (ServiceId id = 1; id <= 8; ++id) {
+    if (random() % 2 != 0) state.services[id] = make_service(id, random() % 3);
   }
   for (int i = 0; i < 40; ++i) {
     const Prefix where = Prefix::enclosing(IpAddress::ipv4(static_cast<uint32_t>(random() % 16) << 24 | 0x0a),
@@ -99,6 +122,8 @@ void walk(NodeState state, const NodeStateDelta& delta, const std::function<void
   for (const Peer& peer : delta.upsert_peers) visit((state.peers[peer.id] = peer, state));
   for (const auto& [where, target] : delta.upsert_routes) visit((state.routes[where] = target, state));
   for (const Prefix& where : delta.remove_routes) visit((state.routes.erase(where), state));
+  for (const auto& service : delta.upsert_services) visit((state.services[service->id] = service, state));
+  for (const ServiceId id : delta.remove_services) visit((state.services.erase(id), state));
   for (const PeerId id : delta.remove_peers) visit((state.peers.erase(id), state));
   for (const EndpointId id : delta.remove_endpoints) visit((state.endpoints.erase(id), state));
 }
@@ -224,6 +249,46 @@ TEST(NodeState, ApplySaysWhatDoesNotFitAndChangesNothing) {
   expect_refused([](auto& d) { d.settings.tunnel_port = 0; }, "tunnel port");
   expect_refused([](auto& d) { d.settings.vtep4 = address("::1"); }, "not IPv4");
   expect_refused([](auto& d) { d.settings.pod_mtu = 100; }, "MTU");
+  expect_refused([](auto& d) { d.settings.masquerade4 = address("::1"); }, "masquerade4 ::1 is not IPv4");
+  expect_refused([](auto& d) { d.settings.snat_port_first = 5, d.settings.snat_port_last = 4; },
+                 "SNAT ports 5-4 are no range");
+  expect_refused([](auto& d) { d.remove_services.push_back(44); }, "service 44 to remove does not exist");
+  expect_refused([](auto& d) { d.upsert_services.push_back(make_service(3, 1)), d.remove_services = {3}; },
+                 "service 3 is removed twice or also added");
+  expect_refused([](auto& d) { d.upsert_services.push_back(nullptr); }, "without content");
+}
+
+TEST(NodeState, ApplyRefusesAServiceThatNobodyCouldForward) {
+  const auto refused = [](const std::function<void(Service&)>& spoil, const std::string& why) {
+    Service service = *make_service(4, 2);
+    spoil(service);
+    expect_refused([&](auto& d) { d.upsert_services.push_back(std::make_shared<const Service>(service)); },
+                   "service " + std::to_string(service.id) + " (default/web-4:http): " + why);
+  };
+  refused([](Service& s) { s.id = 0; }, "id is not in");
+  refused([](Service& s) { s.protocol = 1; }, "protocol 1 is none of TCP, UDP, SCTP");
+  refused([](Service& s) { s.frontends[0].port = 0; }, "a frontend has port 0");
+  refused([](Service& s) { s.frontends[0].address = address("fd00::1"); }, "frontend fd00::1 is not");
+  refused([](Service& s) { s.frontends[1].address = address("10.0.0.1"); }, "a node port has an address");
+  refused([](Service& s) { s.backends[1].port = 0; }, "backend 10.244.0.9 port 0");
+  refused([](Service& s) { s.cluster_backends = {1, 0}; }, "a list of backends is not ascending");
+  refused([](Service& s) { s.local_backends = {2}; }, "a list of backends is not ascending or names one");
+  refused([](Service& s) { s.affinity_seconds = 86401; }, "affinity");
+  refused([](Service& s) { s.source_ranges = {prefix("fd00::/8")}; }, "source range fd00::/8");
+}
+
+TEST(NodeState, ServicesThatTwoStatesShareAreNoChange) {
+  const NodeState from = sample();
+  NodeState to = from;
+  to.generation = 2;
+  to.services[3] = std::make_shared<const Service>(*from.services.at(3));  // equal, another object
+  EXPECT_TRUE(diff(from, to).upsert_services.empty());
+  EXPECT_EQ(to.services, NodeState(to).services);
+  to.services[4] = make_service(4, 1);
+  to.services.erase(3);
+  const NodeStateDelta delta = diff(from, to);
+  ASSERT_EQ(delta.upsert_services.size(), 1u);
+  EXPECT_EQ(delta.remove_services, std::vector<ServiceId>{3});
 }
 
 TEST(NodeState, RemovingATargetWithItsRoutesIsFine) {

@@ -1,6 +1,6 @@
 // What is read as plain and decided without a walk must come out as the steps say: two forwarders of one
 // state, one of which walks every packet, get the same bursts.
-#include "tests/core/node_fixture.hpp"
+#include "tests/core/translation_fixture.hpp"
 
 #include <array>
 #include <cstring>
@@ -11,7 +11,7 @@
 namespace fairlead::core {
 namespace {
 
-class PlainPacketTest : public NodeFixture {
+class PlainPacketTest : public TranslationFixture {
  protected:
   static constexpr size_t kStride = 2048, kRoomBefore = 256;
 
@@ -44,6 +44,58 @@ class PlainPacketTest : public NodeFixture {
     walking_ = std::move(forwarder_);
     config.reads_plain = true;
     start(world, config);
+  }
+
+  // Makes connections of both forwarders be translated: Services with backends here and behind node-2, and a
+  // pool of eight source ports.
+  void translate_both() {
+    for (const uint8_t protocol : {uint8_t{6}, uint8_t{17}}) {
+      services_.put(protocol, "10.96.0.10", 80, {"10.244.1.3"}, 8080);
+      services_.put(protocol, "fd00:10:96::10", 80, {"fd00:10:244:1::3"}, 8080);
+      services_.put(protocol, "10.96.0.11", 80, {"10.244.2.2"}, 8081);
+      services_.put(protocol, "fd00:10:96::11", 80, {"fd00:10:244:2::2"}, 8081);
+    }
+    NodeState state = forwarder_->node_state();
+    state.generation += 1;
+    state.settings.masquerade4 = *IpAddress::parse("192.0.2.1");
+    state.settings.masquerade6 = *IpAddress::parse("2001:db8::1");
+    state.settings.snat_port_first = kSnatFirst;
+    state.settings.snat_port_last = kSnatLast;
+    state.services = services_.all();
+    const NodeStateDelta change = diff(forwarder_->node_state(), state);
+    ASSERT_TRUE(forwarder_->publish(change).ok());
+    ASSERT_TRUE(walking_->publish(change).ok());
+  }
+
+  // A packet of a translated connection: to a Service with its backend here (0) or elsewhere (1), or out of
+  // the cluster (2); or one of its replies.
+  std::pair<PortId, golden::Bytes> translated_packet() {
+    const uint32_t kind = below(3);
+    const bool tcp = below(2) == 0, v6 = below(3) == 0, back = below(2) == 0;
+    const std::string client = std::to_string(kind == 2 && back ? kSnatFirst + below(8) : 1000 + below(6));
+    const std::string server = kind == 2 ? "443" : !back ? "80" : kind == 0 ? "8080" : "8081";
+    const char* const flags[] = {"A", "A", "A", "PA", "S", "SA", "FA", "R"};
+    const std::string ports = back ? server + ">" + client : client + ">" + server;
+    const std::string l4 = (tcp ? " tcp(" + ports + " flags=" + flags[below(8)] + ")"
+                                : " udp(" + ports + (below(4) == 0 ? " csum=0" : "") + ")") +
+                           " zeros(" + std::to_string(below(40)) + ")";
+    const std::string pod = v6 ? "fd00:10:244:1::2" : "10.244.1.2";
+    const std::string local = v6 ? "fd00:10:244:1::3" : "10.244.1.3";
+    const std::string remote = v6 ? "fd00:10:244:2::2" : "10.244.2.2";
+    const std::string service = std::string(v6 ? "fd00:10:96::1" : "10.96.0.1") + std::to_string(kind);
+    const std::string outside = v6 ? "2001:4860::9" : "203.0.113.9";
+    const std::string own = v6 ? "2001:db8::1" : "192.0.2.1";
+    const char* const ttls[] = {"64", "64", "64", "2", "1"};
+    const std::string ttl = ttls[below(5)];
+    const auto packet = [&](const std::string& from, const std::string& to) {
+      return (v6 ? " ip6(" : " ip4(") + from + ">" + to + (v6 ? " hl=" : " ttl=") + ttl + ")" + l4;
+    };
+    if (!back) return {2, frame("eth(02:46:4c:00:00:01>gw)" + packet(pod, kind == 2 ? outside : service))};
+    if (kind == 0) return {2, frame("eth(02:46:4c:00:00:02>gw)" + packet(local, pod))};
+    if (kind == 2) return {1, frame("eth(02:00:00:00:00:99>self)" + packet(outside, own))};
+    if (below(3) == 0) return {1, frame("eth(02:00:00:00:00:99>self)" + packet(remote, pod))};
+    return {1, frame("eth(02:00:00:00:00:99>self) ip4(192.0.2.2>192.0.2.1 df) udp(50000>4789 csum=0) " +
+                     tunnel_ + "(100) eth(02:00:00:00:00:98>02:00:00:00:00:97)" + packet(remote, pod))};
   }
 
   // One connection's packet in either direction, mostly as ordinary as they come.
@@ -132,7 +184,9 @@ class PlainPacketTest : public NodeFixture {
       line << flow.source.text() << ' ' << flow.destination.text() << ' ' << flow.source_port << ' '
            << flow.destination_port << ' ' << flow.state << ' ' << flow.packets_original << ' '
            << flow.packets_reply << ' ' << flow.bytes_original << ' ' << flow.bytes_reply << ' '
-           << flow.idle_seconds;
+           << flow.idle_seconds << ' ' << flow.translated << ' ' << flow.reply_source.text() << ' '
+           << flow.reply_source_port << ' ' << flow.reply_destination.text() << ' '
+           << flow.reply_destination_port;
       lines.push_back(line.str());
       return true;
     });
@@ -148,8 +202,17 @@ class PlainPacketTest : public NodeFixture {
 };
 
 TEST_F(PlainPacketTest, ComesOutAsTheStepsSay) {
-  for (const char* world : {"overlay", "routed", "auto", "overlay6", "geneve"}) {
+  for (const auto& [world, translates] : {std::pair{"overlay", false},
+                                          {"routed", false},
+                                          {"auto", false},
+                                          {"overlay6", false},
+                                          {"geneve", false},
+                                          {"overlay", true},
+                                          {"routed", true},
+                                          {"overlay6", true},
+                                          {"geneve", true}}) {
     SCOPED_TRACE(world);
+    services_.clear();
     const bool geneve = std::string_view(world) == "geneve";
     start_both(geneve ? "overlay" : world);
     tunnel_ = geneve ? "geneve" : "vxlan";
@@ -161,12 +224,15 @@ TEST_F(PlainPacketTest, ComesOutAsTheStepsSay) {
       ASSERT_TRUE(forwarder_->publish(change).ok());
       ASSERT_TRUE(walking_->publish(change).ok());
     }
+    if (translates) {
+      ASSERT_NO_FATAL_FAILURE(translate_both());
+    }
     Burst plain, walked;
     for (int round = 0; round < 600; ++round) {
       plain.count = walked.count = 0;
       const uint32_t count = 1 + below(kBurst);
       for (uint32_t i = 0; i < count; ++i) {
-        auto [port, bytes] = packet();
+        auto [port, bytes] = translates && below(4) != 0 ? translated_packet() : packet();
         spoil(bytes);
         if (below(40) == 0) port = static_cast<PortId>(below(5));
         const Offload with = offload();
@@ -197,6 +263,9 @@ TEST_F(PlainPacketTest, ComesOutAsTheStepsSay) {
     EXPECT_EQ(a.answers, b.answers);
     EXPECT_TRUE(a.conserved());
     EXPECT_EQ(flows_of(*forwarder_), flows_of(*walking_));
+    const std::vector<FlowRecord> all = flows();
+    const auto is_translated = [](const FlowRecord& flow) { return flow.translated; };
+    EXPECT_EQ(std::any_of(all.begin(), all.end(), is_translated), translates);
     if (std::string_view(world) == "overlay" || geneve) {
       EXPECT_GT(a[Counter::decapsulated], a[Counter::in] / 10);
     }

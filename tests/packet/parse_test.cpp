@@ -52,18 +52,19 @@ TEST(Parse, Udp6) {
   EXPECT_TRUE(p.dont_fragment);
 }
 
-TEST(Parse, IcmpEchoHasItsIdAsPorts) {
+TEST(Parse, IcmpEchoHasItsIdAsThePortOfWhoAsks) {
   const Parsed echo = parse(frame4({.protocol = 1}, icmp(8, 0, 777, 3, pattern(56))));
   ASSERT_EQ(echo.error, FL_PARSE_OK);
   EXPECT_TRUE(echo.has_ports);
   EXPECT_EQ(from_be16(echo.source_port), 777);
-  EXPECT_EQ(from_be16(echo.destination_port), 777);
+  EXPECT_EQ(from_be16(echo.destination_port), 0);
   EXPECT_EQ(echo.icmp_type, 8);
   EXPECT_FALSE(echo.is_icmp_error);
 
   const Parsed reply6 = parse(frame6({.protocol = 58}, icmp(129, 0, 778, 3)));
   ASSERT_EQ(reply6.error, FL_PARSE_OK);
-  EXPECT_EQ(from_be16(reply6.source_port), 778);
+  EXPECT_EQ(from_be16(reply6.source_port), 0);
+  EXPECT_EQ(from_be16(reply6.destination_port), 778);
 }
 
 TEST(Parse, IcmpErrorsAreMarked) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "dataplane/core/steps/quote.hpp"
+#include "dataplane/core/steps/translate.hpp"
 #include "dataplane/core/walk.hpp"
 #include "dataplane/packet/encap.h"
 
@@ -55,13 +57,20 @@ inline void finish_outer_udp6(const Walk& walk, const Template& out) {
   return Verdict::as_it_stands(out.kind == TemplateKind::kPunt ? Fate::kPunt : Fate::kForward);
 }
 
-// Rewrites the packet as its template says: TTL, both MACs or the tunnel header. What the host's stack gets
-// keeps its TTL.
+// Rewrites the packet as its connection and its template say: addresses and ports, TTL, both MACs or the
+// tunnel header. What the host's stack gets keeps its TTL.
 //
 // Writes: the packet's bytes, start, length, offload, encap_length, tx_port, tx_mtu
-// Drops:  NO_HEADROOM
+// Drops:  NO_HEADROOM, UNTRANSLATABLE
 // RFC:    1812 section 5.3.1 (TTL), 1624 (checksum), 6040 section 4.1 (ECN on the outer header)
 [[nodiscard]] inline Verdict apply(const Walk& walk, const Template& out) {
+  if (walk.translation.any()) [[unlikely]] {
+    if (walk.p.is_icmp_error != 0) {
+      translate_error(walk);
+    } else if (const Verdict verdict = translate(walk); !verdict.goes_on()) {
+      return verdict;
+    }
+  }
   if (out.kind != TemplateKind::kPunt) {
     if (walk.p.ip_version == 4) {
       rewrite_decrement_ttl4(reinterpret_cast<ipv4_header*>(walk.l3()));

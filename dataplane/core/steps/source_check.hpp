@@ -1,6 +1,7 @@
 #pragma once
 
 #include "dataplane/core/martians.hpp"
+#include "dataplane/core/steps/tunnel_end.hpp"
 #include "dataplane/core/walk.hpp"
 
 #include <algorithm>
@@ -16,15 +17,6 @@ namespace fairlead::core::steps {
   if (source == peer.vtep || source == peer.alternate_vtep) return true;
   return std::any_of(peer.pod_cidrs.begin(), peer.pod_cidrs.end(),
                      [&](const Prefix& prefix) { return prefix.contains(source); });
-}
-
-// Is this UDP to a node's tunnel end? Pods that could send that would speak as nodes.
-[[nodiscard]] inline bool is_to_tunnel_end(const Walk& walk, const Snapshot& snapshot) {
-  const parsed& p = walk.p;
-  if (p.protocol != FL_PROTOCOL_UDP || p.has_ports == 0) return false;
-  if (from_be16(p.destination_port) != snapshot.tunnel_port) return false;
-  return snapshot.vteps.find(address_of(p.destination, p.ip_version)) != nullptr ||
-         snapshot.next_hop(snapshot.route(p.destination, p.ip_version)).kind == NextHopKind::kHost;
 }
 
 // Our own pods and addresses do not arrive from outside, and neither do addresses that no host has. A source
