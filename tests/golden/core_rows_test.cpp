@@ -7,7 +7,7 @@
 namespace fairlead::golden {
 namespace {
 
-class CoreRows final : public RowEngine {
+class CoreRows final : public CountingEngine {
  public:
   void load(const World& world) override {
     core::ForwarderConfig config;
@@ -15,6 +15,7 @@ class CoreRows final : public RowEngine {
     config.seed = 7;
     engine_ = std::make_unique<core::MemoryEngine>(config);
     generation_ = 0;
+    now_ns_ = 1'000'000'000;
     require(engine_->add_port({.id = kUplinkPort, .kind = PortKind::kUplink, .device = "uplink"}));
     require(engine_->add_port({.id = kTrunkPort, .kind = PortKind::kTrunk, .device = "trunk"}));
     require(engine_->add_port({.id = kHostPort, .kind = PortKind::kHost, .device = "host"}));
@@ -28,10 +29,27 @@ class CoreRows final : public RowEngine {
     require(engine_->publish(delta));
   }
 
-  std::vector<Emitted> inject(uint32_t port, const Bytes& frame) override {
+  // A second at a time, as an engine's clock does.
+  bool wait(uint32_t seconds) override {
+    for (uint32_t second = 0; second < seconds; ++second) engine_->tick(now_ns_ += 1'000'000'000);
+    return true;
+  }
+
+  [[nodiscard]] bool takes_offload() const override { return true; }
+
+ protected:
+  std::vector<Emitted> forward(const Arrival& arrival) override {
+    core::Offload offload;
+    if (arrival.partial) {
+      std::tie(offload.checksum_start, offload.checksum_offset) = checksum_place(arrival.bytes);
+      offload.checksum_partial = true;
+      offload.segment_size = static_cast<uint16_t>(arrival.segment_size);
+      const bool ipv4 = arrival.bytes[12] == 0x08;
+      if (arrival.segment_size != 0) offload.segment_kind = ipv4 ? core::kSegmentTcp4 : core::kSegmentTcp6;
+    }
     std::vector<Emitted> emitted;
-    for (auto& output : engine_->inject(static_cast<core::PortId>(port), frame)) {
-      emitted.push_back({output.port, std::move(output.frame)});
+    for (auto& output : engine_->inject(static_cast<core::PortId>(arrival.port), arrival.bytes, offload)) {
+      emitted.push_back({output.port, std::move(output.frame), {}});
     }
     return emitted;
   }
@@ -45,6 +63,7 @@ class CoreRows final : public RowEngine {
 
   std::unique_ptr<core::MemoryEngine> engine_;
   uint64_t generation_ = 0;
+  uint64_t now_ns_ = 0;
 };
 
 TEST(CoreRows, Agree) {

@@ -4,13 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <memory>
 #include <stdexcept>
 
 namespace fairlead::golden {
 namespace {
 
-class DpdkRows final : public RowEngine {
+class DpdkRows final : public CountingEngine {
  public:
   void load(const World& world) override {
     engine_.reset();
@@ -26,10 +27,14 @@ class DpdkRows final : public RowEngine {
     published_ = state;
   }
 
-  std::vector<Emitted> inject(uint32_t port, const Bytes& frame) override {
-    engine_->inject(static_cast<core::PortId>(port), frame);
+  bool wait(uint32_t /*seconds*/) override { return false; }
+  [[nodiscard]] bool takes_offload() const override { return false; }  // rings carry bytes only
+
+ protected:
+  std::vector<Emitted> forward(const Arrival& arrival) override {
+    engine_->inject(static_cast<core::PortId>(arrival.port), arrival.bytes);
     std::vector<Emitted> emitted;
-    for (auto& [out, bytes] : engine_->collect()) emitted.push_back({out, std::move(bytes)});
+    for (auto& [out, bytes] : engine_->collect()) emitted.push_back({out, std::move(bytes), {}});
     return emitted;
   }
 
@@ -47,7 +52,19 @@ class DpdkRows final : public RowEngine {
 TEST(DpdkRows, Agree) {
   const Rows rows = load_rows(FAIRLEAD_ROWS);
   DpdkRows engine;
-  for (const Row& row : rows.rows) EXPECT_EQ(run_row(rows, row, engine), "");
+  size_t left = 0;
+  for (const Row& row : rows.rows) {
+    bool incomplete = false;
+    EXPECT_EQ(run_row(rows, row, engine, &incomplete), "");
+    if (!incomplete) continue;
+    ++left;
+    std::printf("not to its end: %s\n", row.name.c_str());
+  }
+  std::printf(
+      "%zu rows, %zu of them up to where seconds pass (this engine's clock is the machine's) or a "
+      "checksum is partial (rings carry bytes only); core_rows_test.cpp plays these to their end\n",
+      rows.rows.size(), left);
+  EXPECT_LT(left, rows.rows.size() / 5);
 }
 
 }  // namespace

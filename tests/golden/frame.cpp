@@ -1,86 +1,15 @@
 #include "tests/golden/frame.hpp"
 
+#include "tests/golden/layer.hpp"
+
 #include <algorithm>
 #include <arpa/inet.h>
-#include <cctype>
 #include <cstdlib>
 #include <optional>
 #include <stdexcept>
 
 namespace fairlead::golden {
 namespace {
-
-struct Layer {
-  std::string name;
-  std::vector<std::string> words;             // positional
-  std::map<std::string, std::string> values;  // key=value; a flag is its own value
-
-  [[nodiscard]] bool has(const std::string& key) const { return values.contains(key); }
-  [[nodiscard]] uint32_t number(const std::string& key, uint32_t otherwise) const {
-    const auto found = values.find(key);
-    if (found == values.end() || found->second == "*" || found->second == "bad") return otherwise;
-    return static_cast<uint32_t>(std::strtoul(found->second.c_str(), nullptr, 0));
-  }
-  [[nodiscard]] bool any(const std::string& key) const {
-    const auto found = values.find(key);
-    return found != values.end() && found->second == "*";
-  }
-  [[nodiscard]] bool bad(const std::string& key) const {
-    const auto found = values.find(key);
-    return found != values.end() && found->second == "bad";
-  }
-};
-
-[[noreturn]] void refuse(const std::string& what) {
-  throw std::invalid_argument(what);
-}
-
-std::vector<Layer> parse_layers(std::string_view text) {
-  std::vector<Layer> layers;
-  size_t at = 0;
-  while (at < text.size()) {
-    if (std::isspace(static_cast<unsigned char>(text[at])) != 0) {
-      ++at;
-      continue;
-    }
-    if (text[at] == '"') {
-      const size_t end = text.find('"', at + 1);
-      if (end == std::string_view::npos) refuse("unclosed string");
-      Layer layer;
-      layer.name = "text";
-      layer.words.emplace_back(text.substr(at + 1, end - at - 1));
-      layers.push_back(layer);
-      at = end + 1;
-      continue;
-    }
-    const size_t open = text.find('(', at);
-    const size_t close = open == std::string_view::npos ? open : text.find(')', open);
-    if (close == std::string_view::npos) refuse("expected name(...): " + std::string(text.substr(at)));
-    Layer layer;
-    layer.name = std::string(text.substr(at, open - at));
-    std::string inside(text.substr(open + 1, close - open - 1));
-    size_t position = 0;
-    while (position < inside.size()) {
-      const size_t start = inside.find_first_not_of(" ,", position);
-      if (start == std::string::npos) break;
-      size_t end = inside.find_first_of(" ,", start);
-      if (end == std::string::npos) end = inside.size();
-      const std::string word = inside.substr(start, end - start);
-      const size_t equals = word.find('=');
-      if (equals != std::string::npos) {
-        layer.values[word.substr(0, equals)] = word.substr(equals + 1);
-      } else if (word == "df" || word == "mf" || word == "critical") {
-        layer.values[word] = word;
-      } else {
-        layer.words.push_back(word);
-      }
-      position = end;
-    }
-    layers.push_back(layer);
-    at = close + 1;
-  }
-  return layers;
-}
 
 void put16(Bytes& out, uint32_t value) {
   out.push_back(static_cast<uint8_t>(value >> 8));
@@ -93,6 +22,10 @@ void put32(Bytes& out, uint32_t value) {
 void set16(Bytes& out, size_t at, uint32_t value) {
   out[at] = static_cast<uint8_t>(value >> 8);
   out[at + 1] = static_cast<uint8_t>(value);
+}
+
+[[noreturn]] void refuse(const std::string& what) {
+  throw std::invalid_argument(what);
 }
 
 std::pair<std::string, std::string> arrow(const Layer& layer) {
@@ -122,10 +55,20 @@ struct Pseudo {
   Bytes source, destination;  // of the innermost enclosing IP header
 };
 
+// RFC 9260 appendix A: CRC32c, least significant bit first.
+uint32_t crc32c(const Bytes& bytes) {
+  uint32_t crc = 0xffffffff;
+  for (const uint8_t byte : bytes) {
+    crc ^= byte;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82f63b78u : 0);
+  }
+  return ~crc;
+}
+
 class Builder {
  public:
-  Builder(std::vector<Layer> layers, const std::map<std::string, std::string>& macs)
-      : layers_(std::move(layers)), macs_(macs) {}
+  Builder(std::vector<Layer> layers, const Names& macs, const Bindings& bindings)
+      : layers_(std::move(layers)), macs_(macs), bindings_(bindings) {}
 
   Frame build() {
     std::optional<size_t> cut;
@@ -157,18 +100,51 @@ class Builder {
     Pseudo inner = pseudo;
     if (what.name == "ip4" || what.name == "ip6") {
       const auto [source, destination] = arrow(what);
-      inner = {parse_address(source), parse_address(destination)};
+      inner = {address(what, source), address(what, destination)};
     }
     Frame payload = layer(index + 1, inner);
     Frame frame = header(what, next, payload.bytes, inner);
+    for (Variable variable : payload.open) {
+      variable.at += frame.bytes.size();
+      frame.open.push_back(variable);
+    }
     frame.bytes.insert(frame.bytes.end(), payload.bytes.begin(), payload.bytes.end());
     frame.mask.insert(frame.mask.end(), payload.mask.begin(), payload.mask.end());
     return frame;
   }
 
-  Bytes mac(const std::string& name) const {
+  // "ep$b": the endpoint that has the address bound to $b; empty while nothing is bound.
+  Bytes mac(std::string name) const {
+    if (const size_t dollar = name.find('$'); dollar != std::string::npos) {
+      const auto bound = bindings_.find(name.substr(dollar));
+      if (bound == bindings_.end()) return {};
+      name = name.substr(0, dollar) + "@" + bound->second;
+    }
     const auto found = macs_.find(name);
     return parse_mac(found == macs_.end() ? name : found->second);
+  }
+
+  // The value of a word that may be a variable: what is bound to it, or nothing.
+  std::optional<std::string> value(const std::string& word) const {
+    if (word.empty() || word[0] != '$') return word;
+    const auto bound = bindings_.find(word.substr(0, word.find(':')));
+    if (bound == bindings_.end()) return std::nullopt;
+    return bound->second;
+  }
+  Bytes address(const Layer& what, const std::string& word) const {
+    const std::optional<std::string> text = value(word);
+    return text ? parse_address(*text) : Bytes(what.name == "ip4" ? 4 : 16);
+  }
+  uint32_t number(const std::string& word) const {
+    const std::optional<std::string> text = value(word);
+    return text ? static_cast<uint32_t>(std::strtoul(text->c_str(), nullptr, 0)) : 0;
+  }
+  // Notes that `word` stands at `at` of the layer, if it is a variable without a value.
+  void open(Frame& out, const std::string& word, size_t at, size_t length) const {
+    if (value(word)) return;
+    const size_t colon = word.find(':');
+    out.open.push_back(
+        {word.substr(0, colon), colon == std::string::npos ? "" : word.substr(colon + 1), at, length});
   }
 
   Frame header(const Layer& what, const std::string& next, const Bytes& payload, const Pseudo& pseudo) {
@@ -177,8 +153,11 @@ class Builder {
     const std::string& n = what.name;
     if (n == "eth") {
       const auto [source, destination] = arrow(what);
-      for (const Bytes& address : {mac(destination), mac(source)})
+      for (Bytes address : {mac(destination), mac(source)}) {
+        out.mask.resize(b.size() + 6, address.empty() ? 0 : 0xff);
+        address.resize(6);
         b.insert(b.end(), address.begin(), address.end());
+      }
       put16(b, what.number("type", ethertype_of(next)));
     } else if (n == "vlan") {
       put16(b, static_cast<uint32_t>(std::strtoul(what.words.at(0).c_str(), nullptr, 0)));
@@ -196,6 +175,8 @@ class Builder {
       b.insert(b.end(), pseudo.source.begin(), pseudo.source.end());
       b.insert(b.end(), pseudo.destination.begin(), pseudo.destination.end());
       out.mask.resize(b.size(), 0xff);
+      open(out, arrow(what).first, 8, 16);
+      open(out, arrow(what).second, 24, 16);
       if (what.any("tc")) {
         out.mask[0] = 0xf0;
         out.mask[1] = 0x0f;
@@ -245,8 +226,10 @@ class Builder {
       if (what.has("mtu")) {
         put32(b, what.number("mtu", 0));
       } else {
-        put16(b, what.number("id", 0));
+        const std::string id = what.has("id") ? what.values.at("id") : "0";
+        put16(b, number(id));
         put16(b, what.number("seq", 0));
+        open(out, id, 4, 2);
       }
       checksum(what, payload, n == "icmp" ? nullptr : &pseudo, 58, 2, out);
     } else if (n == "vxlan") {
@@ -283,8 +266,8 @@ class Builder {
     return out;
   }
 
-  static void ipv4(const Layer& what, const std::string& next, const Bytes& payload, const Pseudo& pseudo,
-                   Frame& out) {
+  void ipv4(const Layer& what, const std::string& next, const Bytes& payload, const Pseudo& pseudo,
+            Frame& out) const {
     Bytes& b = out.bytes;
     Bytes options;
     if (what.has("opts")) {
@@ -307,20 +290,28 @@ class Builder {
     b.insert(b.end(), options.begin(), options.end());
     set16(b, 10, internet_checksum(b.data(), b.size()) ^ (what.bad("csum") ? 0x0101u : 0));
     out.mask.resize(b.size(), 0xff);
+    open(out, arrow(what).first, 12, 4);
+    open(out, arrow(what).second, 16, 4);
     if (what.any("id")) {
       // An unknown id makes the checksum unknown with it; the runner verifies that the checksum holds.
       out.mask[4] = out.mask[5] = out.mask[10] = out.mask[11] = 0;
     }
     if (what.any("csum")) out.mask[10] = out.mask[11] = 0;
     if (what.any("tos")) out.mask[1] = out.mask[10] = out.mask[11] = 0;
+    if (what.any("df")) {
+      out.mask[6] = 0xbf;
+      out.mask[10] = out.mask[11] = 0;
+    }
     if (what.any("ttl")) out.mask[8] = out.mask[10] = out.mask[11] = 0;
   }
 
-  static void transport(const Layer& what, const Bytes& payload, const Pseudo& pseudo, Frame& out) {
+  void transport(const Layer& what, const Bytes& payload, const Pseudo& pseudo, Frame& out) const {
     Bytes& b = out.bytes;
     const auto [source, destination] = arrow(what);
-    put16(b, static_cast<uint32_t>(std::strtoul(source.c_str(), nullptr, 0)));
-    put16(b, static_cast<uint32_t>(std::strtoul(destination.c_str(), nullptr, 0)));
+    put16(b, number(source));
+    put16(b, number(destination));
+    open(out, source, 0, 2);
+    open(out, destination, 2, 2);
     if (what.name == "udp") {
       put16(b, what.number("len", static_cast<uint32_t>(8 + payload.size())));
       put16(b, 0);
@@ -338,7 +329,13 @@ class Builder {
       checksum(what, payload, &pseudo, 6, 16, out);
     } else {
       put32(b, 0x01020304);
-      put32(b, 0);  // CRC32c, not touched by forwarding
+      put32(b, 0);
+      if (what.has("crc")) {
+        Bytes whole = b;
+        whole.insert(whole.end(), payload.begin(), payload.end());
+        const uint32_t crc = crc32c(whole);
+        for (unsigned byte = 0; byte < 4; ++byte) b[8 + byte] = static_cast<uint8_t>(crc >> (8 * byte));
+      }
     }
     out.mask.resize(b.size(), 0xff);
     if (source == "*") out.mask[0] = out.mask[1] = 0;
@@ -357,49 +354,24 @@ class Builder {
     }
     uint32_t value = internet_checksum(whole.data(), whole.size(), sum);
     if (what.name == "udp" && value == 0) value = 0xffff;
+    // What a sender leaves to its device: the sum of the pseudo-header.
+    if (what.is("csum", "partial")) {
+      value = partial_sum(nullptr, 0, sum);
+    }
     set16(out.bytes, at, what.number("csum", value ^ (what.bad("csum") ? 0x0101u : 0)));
     out.mask.resize(out.bytes.size(), 0xff);
     if (what.any("csum")) out.mask[at] = out.mask[at + 1] = 0;
   }
 
   std::vector<Layer> layers_;
-  const std::map<std::string, std::string>& macs_;
+  const Names& macs_;
+  const Bindings& bindings_;
 };
 
 }  // namespace
 
-bool Frame::matches(const Bytes& other) const {
-  if (other.size() != bytes.size()) return false;
-  for (size_t at = 0; at < bytes.size(); ++at) {
-    if (((bytes[at] ^ other[at]) & mask[at]) != 0) return false;
-  }
-  return true;
-}
-
-std::string Frame::difference(const Bytes& other) const {
-  std::string text =
-      "  wanted " + std::to_string(bytes.size()) + " bytes, got " + std::to_string(other.size()) + "\n";
-  const size_t longest = std::max(bytes.size(), other.size());
-  for (size_t line = 0; line < longest; line += 16) {
-    std::string want, got, mark;
-    bool differs = false;
-    for (size_t at = line; at < std::min(line + 16, longest); ++at) {
-      const bool in_want = at < bytes.size(), in_got = at < other.size();
-      want += in_want ? (mask[at] != 0 ? hex({bytes[at]}) : "**") + " " : "   ";
-      got += in_got ? hex({other[at]}) + " " : "   ";
-      const bool bad = in_want != in_got || (in_want && ((bytes[at] ^ other[at]) & mask[at]) != 0);
-      mark += bad ? "^^ " : "   ";
-      differs |= bad;
-    }
-    if (differs)
-      text += "  at " + std::to_string(line) + "\n    want " + want + "\n    got  " + got + "\n         " +
-              mark + "\n";
-  }
-  return text;
-}
-
-Frame build_frame(std::string_view text, const std::map<std::string, std::string>& macs) {
-  return Builder(parse_layers(text), macs).build();
+Frame build_frame(std::string_view text, const Names& names, const Bindings& bindings) {
+  return Builder(parse_layers(text), names, bindings).build();
 }
 
 Bytes parse_address(std::string_view text) {
@@ -418,6 +390,11 @@ Bytes parse_mac(std::string_view text) {
   }
   if (bytes.size() != 6 || text.size() != 17) refuse("not a MAC address: " + std::string(text));
   return bytes;
+}
+
+std::string address_text(const Bytes& address) {
+  char text[INET6_ADDRSTRLEN];
+  return inet_ntop(address.size() == 4 ? AF_INET : AF_INET6, address.data(), text, sizeof text);
 }
 
 std::string hex(const Bytes& bytes) {

@@ -1,7 +1,9 @@
 #include "tests/golden/world.hpp"
 
+#include <algorithm>
 #include <sstream>
 #include <stdexcept>
+#include <tuple>
 
 namespace fairlead::golden {
 namespace {
@@ -27,6 +29,134 @@ std::string mac_text(const Bytes& mac) {
   return text;
 }
 
+// "10.96.0.10:80" or "[fd00::1]:80".
+std::pair<Bytes, uint32_t> parse_address_and_port(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos) throw std::invalid_argument("no port in " + text);
+  std::string address = text.substr(0, colon);
+  if (address.size() > 2 && address.front() == '[' && address.back() == ']')
+    address = address.substr(1, address.size() - 2);
+  const auto port = static_cast<uint32_t>(std::stoul(text.substr(colon + 1)));
+  if (port == 0 || port > 65535) throw std::invalid_argument("no port in " + text);
+  return {parse_address(address), port};
+}
+
+WorldService& service_of(World& world, const std::string& id) {
+  const auto found = world.services.find(static_cast<uint32_t>(std::stoul(id)));
+  if (found == world.services.end()) throw std::invalid_argument("no service " + id);
+  return found->second;
+}
+
+using Words = std::vector<std::string>;
+using Values = std::map<std::string, std::string>;
+
+void read_service(World& world, const Words& words, const Values& values) {
+  static const std::map<std::string, int> protocols{{"tcp", 6}, {"udp", 17}, {"sctp", 132}};
+  WorldService service;
+  service.id = static_cast<uint32_t>(std::stoul(words.at(0)));
+  service.name = words.at(1);
+  if (!protocols.contains(words.at(2))) throw std::invalid_argument("no protocol is called " + words[2]);
+  service.protocol = protocols.at(words[2]);
+  for (size_t at = 3; at < words.size(); ++at) {
+    if (words[at] == "internal-local") {
+      service.internal_local = true;
+    } else if (words[at] == "external-local") {
+      service.external_local = true;
+    } else if (words[at] == "ipv6") {
+      service.ipv6 = true;
+    } else {
+      throw std::invalid_argument("unknown word for a service: " + words[at]);
+    }
+  }
+  using Kind = WorldFrontend::Kind;
+  static const std::map<std::string, Kind> kinds{
+      {"cluster", Kind::kClusterIp}, {"lb", Kind::kLoadBalancer}, {"external", Kind::kExternalIp}};
+  for (const auto& [key, value] : values) {
+    if (const auto kind = kinds.find(key); kind != kinds.end()) {
+      const auto [address, port] = parse_address_and_port(value);
+      service.ipv6 = address.size() == 16;
+      service.frontends.push_back({kind->second, address, port});
+    } else if (key == "node") {
+      service.frontends.push_back({Kind::kNodePort, {}, static_cast<uint32_t>(std::stoul(value))});
+    } else if (key == "affinity") {
+      service.affinity_seconds = static_cast<uint32_t>(std::stoul(value));
+    } else if (key == "ranges") {
+      for (const std::string& range : split(value, ',')) service.source_ranges.push_back(parse_net(range));
+    } else {
+      throw std::invalid_argument("unknown key for a service: " + key);
+    }
+  }
+  world.services[service.id] = service;
+}
+
+void remove_backend(WorldService& service, const Bytes& address, uint32_t port) {
+  std::erase_if(service.backends,
+                [&](const WorldBackend& one) { return one.address == address && one.port == port; });
+}
+
+void read_backend(World& world, const Words& words, const Values& values) {
+  WorldService& service = service_of(world, words.at(0));
+  WorldBackend backend;
+  std::tie(backend.address, backend.port) = parse_address_and_port(words.at(1));
+  bool terminating = false;
+  for (size_t at = 2; at < words.size(); ++at) {
+    if (words[at] == "local") {
+      backend.local = true;
+    } else if (words[at] == "not-serving") {
+      backend.serving = false;
+      terminating = true;
+    } else if (words[at] == "terminating") {
+      terminating = true;
+    } else if (words[at] == "not-cluster") {
+      backend.in_cluster = false;
+    } else {
+      throw std::invalid_argument("unknown word for a backend: " + words[at]);
+    }
+  }
+  backend.in_local = backend.local && !terminating;
+  backend.in_cluster = backend.in_cluster && !terminating;
+  if (values.contains("object")) backend.object = values.at("object");
+  remove_backend(service, backend.address, backend.port);
+  service.backends.push_back(backend);
+}
+
+// True when the line is one of the Services' or of translation's.
+bool read_service_line(World& world, const std::string& verb, const Words& words, const Values& values) {
+  if (verb == "services") {
+    for (const std::string& word : words) world.cluster_services.push_back(parse_net(word));
+  } else if (verb == "no-masquerade") {
+    for (const std::string& word : words) world.no_masquerade.push_back(parse_net(word));
+  } else if (verb == "node-ports") {
+    for (const std::string& word : words) world.node_port_addresses.push_back(parse_address(word));
+  } else if (verb == "masquerade") {
+    for (const std::string& word : words) {
+      const Bytes address = parse_address(word);
+      (address.size() == 4 ? world.masquerade4 : world.masquerade6) = address;
+    }
+    if (values.contains("ports")) {
+      const std::vector<std::string> ends = split(values.at("ports"), '-');
+      world.snat_first = static_cast<uint32_t>(std::stoul(ends.at(0)));
+      world.snat_last = static_cast<uint32_t>(std::stoul(ends.at(1)));
+    }
+  } else if (verb == "service") {
+    read_service(world, words, values);
+  } else if (verb == "backend") {
+    read_backend(world, words, values);
+  } else if (verb == "no-service") {
+    if (world.services.erase(static_cast<uint32_t>(std::stoul(words.at(0)))) == 0)
+      throw std::invalid_argument("no service " + words[0]);
+  } else if (verb == "no-backend") {
+    const auto [address, port] = parse_address_and_port(words.at(1));
+    WorldService& service = service_of(world, words.at(0));
+    const size_t before = service.backends.size();
+    remove_backend(service, address, port);
+    if (service.backends.size() == before) throw std::invalid_argument("no backend " + words[1]);
+  } else {
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 bool Net::contains(const Bytes& other) const {
@@ -39,7 +169,10 @@ bool Net::contains(const Bytes& other) const {
 }
 
 std::map<std::string, std::string> World::macs() const {
-  std::map<std::string, std::string> names{{"gw", "02:46:4c:ff:ff:ff"}, {"any", "00:00:00:00:00:00"}};
+  std::map<std::string, std::string> names{
+      {"gw", "02:46:4c:ff:ff:ff"},
+      {"any", "00:00:00:00:00:00"},
+      {"snat", std::to_string(snat_first) + "-" + std::to_string(snat_last)}};
   if (port_macs.contains(kUplinkPort)) names["self"] = mac_text(port_macs.at(kUplinkPort));
   if (port_macs.contains(kHostPort)) names["host"] = mac_text(port_macs.at(kHostPort));
   for (const WorldEndpoint& endpoint : endpoints) {
@@ -51,6 +184,7 @@ std::map<std::string, std::string> World::macs() const {
                    static_cast<uint8_t>(endpoint.id)};
     names["ep" + std::to_string(endpoint.id)] = mac_text(id);
     names["pod" + std::to_string(endpoint.id)] = mac_text(endpoint.mac);
+    for (const Bytes& address : endpoint.addresses) names["ep@" + address_text(address)] = mac_text(id);
   }
   for (const WorldPeer& peer : peers) {
     const auto neighbour = neighbours.find(peer.vtep);
@@ -85,6 +219,7 @@ void read_world_line(World& world, const std::string& line) {
   const auto address = [&](const char* key) {
     return values.contains(key) ? parse_address(values[key]) : Bytes{};
   };
+  if (read_service_line(world, verb, words, values)) return;
   if (verb == "node") {
     if (!words.empty()) world.name = words[0];
     if (values.contains("mode")) world.mode = values["mode"];
@@ -131,6 +266,14 @@ void read_world_line(World& world, const std::string& line) {
     world.underlay.push_back(route);
   } else if (verb == "neighbour") {
     world.neighbours[parse_address(words.at(0))] = parse_mac(words.at(1));
+  } else if (verb == "peer-mode") {
+    const auto id = static_cast<uint32_t>(std::stoul(words.at(0)));
+    for (WorldPeer& peer : world.peers) {
+      if (peer.id == id) peer.overlay = words.at(1) == "overlay";
+    }
+  } else if (verb == "no-endpoint") {
+    const auto id = static_cast<uint32_t>(std::stoul(words.at(0)));
+    std::erase_if(world.endpoints, [&](const WorldEndpoint& one) { return one.id == id; });
   } else if (verb == "no-neighbour") {
     world.neighbours.erase(parse_address(words.at(0)));
   } else {

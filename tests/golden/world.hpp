@@ -40,6 +40,33 @@ struct WorldRoute {
   uint32_t port = 0;             // 0: a device that is not ours
 };
 
+struct WorldFrontend {
+  enum class Kind { kClusterIp, kNodePort, kLoadBalancer, kExternalIp } kind = Kind::kClusterIp;
+  Bytes address;  // empty for a node port
+  uint32_t port = 0;
+};
+
+struct WorldBackend {
+  Bytes address;
+  uint32_t port = 0;
+  bool local = false, serving = true;
+  bool in_cluster = true, in_local = false;  // in the lists that new connections choose from
+  std::string object;
+};
+
+// One port of one Service in one address family.
+struct WorldService {
+  uint32_t id = 0;
+  std::string name;   // namespace/name[:port]
+  int protocol = 6;   // 6, 17, 132
+  bool ipv6 = false;  // as its ClusterIP
+  std::vector<WorldFrontend> frontends;
+  std::vector<WorldBackend> backends;
+  bool internal_local = false, external_local = false;
+  uint32_t affinity_seconds = 0;
+  std::vector<Net> source_ranges;
+};
+
 struct World {
   std::string name = "node-1", mode = "Overlay";
   bool geneve = false;
@@ -52,15 +79,30 @@ struct World {
   std::map<uint32_t, uint32_t> port_mtus;
   std::vector<WorldRoute> underlay;
   std::map<Bytes, Bytes> neighbours;  // on the uplink, port 1
+  std::vector<Net> cluster_services, no_masquerade;
+  std::vector<Bytes> node_port_addresses;
+  Bytes masquerade4, masquerade6;
+  uint32_t snat_first = 61000, snat_last = 65535;
+  std::map<uint32_t, WorldService> services;
 
-  // Names that rows may use for MACs: gw, self, host, ep<ID>, pod<ID>, peer<ID> (its neighbour entry),
-  // vtep<ID>, router.
+  // Names that rows may use for MACs: gw, self, host, ep<ID>, ep@<ADDRESS>, pod<ID>, peer<ID> (its neighbour
+  // entry), vtep<ID>, router; and for the ports that this node translates sources to: snat.
   [[nodiscard]] std::map<std::string, std::string> macs() const;
 };
 
 enum WorldPort : uint32_t { kUplinkPort = 1, kTrunkPort = 2, kHostPort = 3 };
 
-// One line of a `world` block; throws std::invalid_argument with what is wrong.
+// One line of a `world` block; throws std::invalid_argument with what is wrong. Besides node, cluster, local,
+// endpoint, peer, link, route and neighbour:
+//
+//   services PREFIX...          node-ports ADDRESS...           no-masquerade PREFIX...
+//   masquerade [ADDRESS4] [ADDRESS6] [ports=FIRST-LAST]
+//   service ID NAMESPACE/NAME[:PORT] tcp|udp|sctp [cluster=ADDRESS:PORT] [node=PORT] [lb=ADDRESS:PORT]
+//           [external=ADDRESS:PORT] [affinity=SECONDS] [ranges=PREFIX,...] [internal-local] [external-local]
+//   backend ID ADDRESS:PORT [local] [not-serving] [terminating: in no list] [not-cluster: only in the local
+//   one] no-service ID    no-backend ID ADDRESS:PORT    no-endpoint ID    no-neighbour ADDRESS
+//
+// IPv6 addresses with a port stand in brackets. `backend` again for the same address and port replaces it.
 void read_world_line(World& world, const std::string& line);
 
 }  // namespace fairlead::golden

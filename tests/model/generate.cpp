@@ -116,7 +116,7 @@ Bytes Generator::some_address(const World& world, bool ipv4) {
   return golden::parse_address(ipv4 ? odd4[below(7)] : odd6[below(6)]);
 }
 
-std::string Generator::address_text(const World& world, bool ipv4) {
+std::string Generator::some_address_text(const World& world, bool ipv4) {
   return text_of(some_address(world, ipv4));
 }
 
@@ -143,9 +143,14 @@ std::string Generator::packet_text(const World& world, bool ipv4, const std::str
   }
   text += ") ";
   if (!ipv4 && chance(15)) {
-    static const char* extensions[] = {"hbh() ",  "dstopt(len=1) ", "ah(len=4) ",          "rh(type=0) ",
-                                       "frag() ", "frag(mf) ",      "frag(off=64 nh=17) ", "dstopt() hbh() "};
-    text += extensions[below(8)];
+    static const char* extensions[] = {
+        "hbh() ",         "dstopt(len=1) ",           "ah(len=4) ",     "rh(type=0) ", "frag() ",
+        "frag(mf id=N) ", "frag(off=64 nh=17 id=N) ", "dstopt() hbh() "};
+    std::string extension = extensions[below(8)];
+    // Datagrams of their own: what two with one id become is not compared.
+    if (const size_t id = extension.find('N'); id != std::string::npos)
+      extension.replace(id, 1, std::to_string(1000000 + random_() % 1000000000));
+    text += extension;
     if (chance(30)) text += "dstopt() ";
   }
   const std::string ports = std::to_string(chance(80) ? 1 + below(4) : below(65536)) + ">" +
@@ -213,24 +218,24 @@ std::pair<uint32_t, Bytes> Generator::packet(const World& world) {
   std::string text;
   if (kind < 50 && !world.endpoints.empty()) {
     const auto& endpoint = world.endpoints[below(static_cast<uint32_t>(world.endpoints.size()))];
-    std::string source = address_text(world, ipv4);
+    std::string source = some_address_text(world, ipv4);
     for (const Bytes& address : endpoint.addresses) {
       if ((address.size() == 4) == ipv4 && chance(93)) source = text_of(address);
     }
     const std::string mac = chance(97) ? "ep" + std::to_string(endpoint.id) : "02:46:4c:00:12:34";
-    text = "eth(" + mac + ">gw) " + packet_text(world, ipv4, source, address_text(world, ipv4));
+    text = "eth(" + mac + ">gw) " + packet_text(world, ipv4, source, some_address_text(world, ipv4));
   } else if (kind < 90) {
     port = golden::kUplinkPort;
     const uint32_t node = 2 + below(5);
     const std::string source = chance(85)
                                    ? text_of(ipv4 ? pod4(node, 1 + below(8)) : pod6(node, 1 + below(8)))
-                                   : address_text(world, ipv4);
-    const std::string inner = packet_text(world, ipv4, source, address_text(world, ipv4));
+                                   : some_address_text(world, ipv4);
+    const std::string inner = packet_text(world, ipv4, source, some_address_text(world, ipv4));
     text = "eth(02:bb:00:00:00:02>self) " + (chance(55) ? tunnel_text(world, inner) : inner);
   } else {
     port = golden::kHostPort;
     const std::string source = text_of(ipv4 ? node4(1) : node6(1));
-    text = "eth(host>host) " + packet_text(world, ipv4, source, address_text(world, ipv4));
+    text = "eth(host>host) " + packet_text(world, ipv4, source, some_address_text(world, ipv4));
   }
   Bytes frame = golden::build_frame(text, world.macs()).bytes;
   if (chance(12)) mutate(frame);

@@ -68,6 +68,8 @@ Read read_ipv4(const Bytes& payload) {
   packet.dont_fragment = (payload[6] & 0x40) != 0;
   packet.later_fragment = (get16(payload, 6) & 0x1fff) != 0;
   packet.more_fragments = (payload[6] & 0x20) != 0;
+  packet.fragment_id = get16(payload, 4);
+  packet.fragment_offset = (get16(payload, 6) & 0x1fffu) * 8;
   // RFC 791 3.2: all pieces but the last are multiples of 8 bytes, and none ends beyond what a datagram can
   // be.
   const size_t data = total - header, offset = (get16(payload, 6) & 0x1fffu) * 8;
@@ -115,6 +117,8 @@ Read read_ipv6(const Bytes& payload) {
       const size_t data = b.size() - at - 8, offset = get16(b, at + 2) & 0xfff8u;
       packet.later_fragment = offset != 0;
       packet.more_fragments = (b[at + 3] & 1) != 0;
+      packet.fragment_offset = static_cast<uint32_t>(offset);
+      packet.fragment_id = get16(b, at + 4) << 16 | get16(b, at + 6);
       // RFC 8200 4.5: as in IPv4.
       if (packet.more_fragments && (data == 0 || data % 8 != 0)) return {{}, "MALFORMED_IPV6"};
       if (offset + data > 65535) return {{}, "MALFORMED_IPV6"};

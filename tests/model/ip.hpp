@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace fairlead::model {
 
@@ -21,6 +23,9 @@ struct IpPacket {
   bool dont_fragment = false, later_fragment = false, more_fragments = false;
   uint16_t source_port = 0, destination_port = 0;
   int icmp_type = -1;
+  uint32_t fragment_id = 0, fragment_offset = 0;  // bytes
+  // Bytes that forwarding may make anything of: offset and length.
+  std::vector<std::pair<size_t, size_t>> unknown;
 };
 
 struct Read {
