@@ -16,12 +16,20 @@ constexpr Word<RouteKind> kRouteKinds[] = {{"Endpoint", RouteKind::kEndpoint},
                                            {"Peer", RouteKind::kPeer},
                                            {"Host", RouteKind::kHost},
                                            {"Blackhole", RouteKind::kBlackhole}};
+constexpr Word<core::FrontendKind> kFrontendKinds[] = {{"ClusterIP", core::FrontendKind::kClusterIp},
+                                                       {"NodePort", core::FrontendKind::kNodePort},
+                                                       {"LoadBalancer", core::FrontendKind::kLoadBalancer},
+                                                       {"ExternalIP", core::FrontendKind::kExternalIp}};
+constexpr Word<core::ReplyPath> kReplyPaths[] = {{"ThisNode", core::ReplyPath::kThisNode},
+                                                 {"Geneve", core::ReplyPath::kGeneve},
+                                                 {"IPIP", core::ReplyPath::kIpInIp}};
 constexpr Word<PortKind> kPortKinds[] = {{"Uplink", PortKind::kUplink},
                                          {"Trunk", PortKind::kTrunk},
                                          {"Host", PortKind::kHost},
                                          {"Fast", PortKind::kFast}};
 
 constexpr uint32_t kMaxEndpointId = (1u << 24) - 1;
+constexpr uint32_t kMaxServiceId = (1u << 24) - 1;
 
 std::string address_text(const core::IpAddress& address) {
   return address ? address.text() : std::string();
@@ -41,6 +49,14 @@ core::NodeSettings read_settings(Reader& reader, const rpc::Settings& message) {
   settings.uplink_mtu = reader.number<uint16_t>("uplink_mtu", message.uplink_mtu(), 68, 65535);
   settings.cluster_pods = reader.prefixes("cluster_pods", message.cluster_pods());
   settings.local_pods = reader.prefixes("local_pods", message.local_pods());
+  settings.cluster_services = reader.prefixes("cluster_services", message.cluster_services());
+  settings.node_port_addresses = reader.addresses("node_port_addresses", message.node_port_addresses());
+  settings.masquerade4 = reader.optional_address("masquerade4", message.masquerade4(), core::Family::kIpv4);
+  settings.masquerade6 = reader.optional_address("masquerade6", message.masquerade6(), core::Family::kIpv6);
+  settings.no_masquerade = reader.prefixes("no_masquerade", message.no_masquerade());
+  settings.snat_port_first = reader.number<uint16_t>("snat_port_first", message.snat_port_first(), 1, 65535);
+  settings.snat_port_last =
+      reader.number<uint16_t>("snat_port_last", message.snat_port_last(), message.snat_port_first(), 65535);
   return settings;
 }
 
@@ -55,9 +71,7 @@ core::Endpoint read_endpoint(Reader& reader, const rpc::Endpoint& message) {
   endpoint.host_ifindex = message.host_ifindex();
   endpoint.fast_port = reader.number<uint16_t>("fast_port", message.fast_port(), 0, 65535);
   endpoint.mac = reader.mac("mac", message.mac());
-  for (int i = 0; i < message.addresses_size(); ++i) {
-    endpoint.addresses.push_back(reader.address(indexed("addresses", i), message.addresses(i)));
-  }
+  endpoint.addresses = reader.addresses("addresses", message.addresses());
   return endpoint;
 }
 
@@ -82,6 +96,39 @@ std::pair<core::Prefix, core::RouteTarget> read_route(Reader& reader, const rpc:
   return {prefix, {kind, message.target()}};
 }
 
+core::Frontend read_frontend(Reader& reader, const rpc::Frontend& message) {
+  core::Frontend frontend;
+  frontend.kind = reader.word("kind", message.kind(), kFrontendKinds);
+  frontend.address = reader.optional_address("address", message.address());
+  frontend.port = reader.number<uint16_t>("port", message.port(), 1, 65535);
+  return frontend;
+}
+
+core::Backend read_backend(Reader& reader, const rpc::Backend& message) {
+  core::Backend backend;
+  backend.address = reader.address("address", message.address());
+  backend.port = reader.number<uint16_t>("port", message.port(), 1, 65535);
+  backend.serving = message.serving();
+  backend.local = message.local();
+  backend.object = message.object();
+  backend.node = message.node();
+  return backend;
+}
+
+std::vector<uint32_t> read_indices(Reader& reader, const char* field,
+                                   const google::protobuf::RepeatedField<uint32_t>& messages, size_t count) {
+  std::vector<uint32_t> indices;
+  indices.reserve(static_cast<size_t>(messages.size()));
+  for (int i = 0; i < messages.size(); ++i) {
+    if (messages.Get(i) >= count || (!indices.empty() && messages.Get(i) <= indices.back())) {
+      reader.fail(indexed(field, i), std::to_string(messages.Get(i)),
+                  "ascending indices below " + std::to_string(count));
+    }
+    indices.push_back(messages.Get(i));
+  }
+  return indices;
+}
+
 // Endpoints, peers and routes of a state and of a delta are read alike.
 template <typename Messages, typename Read, typename Take>
 void read_each(Reader& reader, const char* field, const Messages& messages, const Read& read,
@@ -93,8 +140,45 @@ void read_each(Reader& reader, const char* field, const Messages& messages, cons
   }
 }
 
+std::shared_ptr<const core::Service> read_service(Reader& reader, const rpc::Service& message) {
+  auto service = std::make_shared<core::Service>();
+  service->id = reader.number<uint32_t>("id", message.id(), 1, kMaxServiceId);
+  service->service_namespace = message.service_namespace();
+  service->name = message.name();
+  service->port_name = message.port_name();
+  service->protocol = reader.number<uint8_t>("protocol", message.protocol(), 1, 255);
+  service->is_ipv6 = message.is_ipv6();
+  const auto append = [](auto& list) {
+    return [&list](Reader&, auto value) { list.push_back(std::move(value)); };
+  };
+  service->frontends.reserve(static_cast<size_t>(message.frontends_size()));
+  read_each(reader, "frontends", message.frontends(), read_frontend, append(service->frontends));
+  service->backends.reserve(static_cast<size_t>(message.backends_size()));
+  read_each(reader, "backends", message.backends(), read_backend, append(service->backends));
+  const size_t count = service->backends.size();
+  service->cluster_backends = read_indices(reader, "cluster_backends", message.cluster_backends(), count);
+  service->local_backends = read_indices(reader, "local_backends", message.local_backends(), count);
+  service->internal_local = message.internal_local();
+  service->external_local = message.external_local();
+  service->affinity_seconds =
+      reader.number<uint32_t>("affinity_seconds", message.affinity_seconds(), 0, 86400);
+  service->source_ranges = reader.prefixes("source_ranges", message.source_ranges());
+  service->reply_path = reader.word("reply_path", message.reply_path(), kReplyPaths);
+  if (reader.ok()) {
+    if (const std::string wrong = core::wrong_with(*service); !wrong.empty())
+      reader.fail("service", wrong, "what core::wrong_with() lets pass");
+  }
+  return service;
+}
+
 }  // namespace
 
+std::string_view text(core::FrontendKind kind) {
+  return word_for(kFrontendKinds, kind);
+}
+std::string_view text(core::ReplyPath path) {
+  return word_for(kReplyPaths, path);
+}
 std::string_view text(Encapsulation encapsulation) {
   return word_for(kEncapsulations, encapsulation);
 }
@@ -122,6 +206,14 @@ rpc::Settings to_message(const core::NodeSettings& settings) {
   message.set_uplink_mtu(settings.uplink_mtu);
   for (const core::Prefix& prefix : settings.cluster_pods) message.add_cluster_pods(prefix.text());
   for (const core::Prefix& prefix : settings.local_pods) message.add_local_pods(prefix.text());
+  for (const core::Prefix& prefix : settings.cluster_services) message.add_cluster_services(prefix.text());
+  for (const core::IpAddress& address : settings.node_port_addresses)
+    message.add_node_port_addresses(address.text());
+  message.set_masquerade4(address_text(settings.masquerade4));
+  message.set_masquerade6(address_text(settings.masquerade6));
+  for (const core::Prefix& prefix : settings.no_masquerade) message.add_no_masquerade(prefix.text());
+  message.set_snat_port_first(settings.snat_port_first);
+  message.set_snat_port_last(settings.snat_port_last);
   return message;
 }
 
@@ -154,6 +246,40 @@ rpc::Peer to_message(const core::Peer& peer) {
   return message;
 }
 
+rpc::Service to_message(const core::Service& service) {
+  rpc::Service message;
+  message.set_id(service.id);
+  message.set_service_namespace(service.service_namespace);
+  message.set_name(service.name);
+  message.set_port_name(service.port_name);
+  message.set_protocol(service.protocol);
+  message.set_is_ipv6(service.is_ipv6);
+  for (const core::Frontend& frontend : service.frontends) {
+    rpc::Frontend& row = *message.add_frontends();
+    row.set_kind(std::string(text(frontend.kind)));
+    row.set_address(address_text(frontend.address));
+    row.set_port(frontend.port);
+  }
+  message.mutable_backends()->Reserve(static_cast<int>(service.backends.size()));
+  for (const core::Backend& backend : service.backends) {
+    rpc::Backend& row = *message.add_backends();
+    row.set_address(backend.address.text());
+    row.set_port(backend.port);
+    row.set_serving(backend.serving);
+    row.set_local(backend.local);
+    row.set_object(backend.object.str());
+    row.set_node(backend.node.str());
+  }
+  message.mutable_cluster_backends()->Add(service.cluster_backends.begin(), service.cluster_backends.end());
+  message.mutable_local_backends()->Add(service.local_backends.begin(), service.local_backends.end());
+  message.set_internal_local(service.internal_local);
+  message.set_external_local(service.external_local);
+  message.set_affinity_seconds(service.affinity_seconds);
+  for (const core::Prefix& range : service.source_ranges) message.add_source_ranges(range.text());
+  message.set_reply_path(std::string(text(service.reply_path)));
+  return message;
+}
+
 rpc::Route to_message(const core::Prefix& prefix, const core::RouteTarget& target) {
   rpc::Route message;
   message.set_prefix(prefix.text());
@@ -163,6 +289,12 @@ rpc::Route to_message(const core::Prefix& prefix, const core::RouteTarget& targe
 }
 
 rpc::NodeState to_message(const core::NodeState& state) {
+  rpc::NodeState message = to_message_without_services(state);
+  for (const auto& [id, service] : state.services) *message.add_services() = to_message(*service);
+  return message;
+}
+
+rpc::NodeState to_message_without_services(const core::NodeState& state) {
   rpc::NodeState message;
   message.set_generation(state.generation);
   *message.mutable_settings() = to_message(state.settings);
@@ -186,6 +318,13 @@ rpc::NodeState to_message(const core::NodeState& state) {
 }
 
 rpc::NodeStateDelta to_message(const core::NodeStateDelta& delta) {
+  rpc::NodeStateDelta message = to_message_without_services(delta);
+  for (const auto& service : delta.upsert_services) *message.add_upsert_services() = to_message(*service);
+  for (const core::ServiceId id : delta.remove_services) message.add_remove_services(id);
+  return message;
+}
+
+rpc::NodeStateDelta to_message_without_services(const core::NodeStateDelta& delta) {
   rpc::NodeStateDelta message;
   message.set_from_generation(delta.from_generation);
   message.set_to_generation(delta.to_generation);
@@ -235,6 +374,12 @@ Result<core::NodeState> from_message(const rpc::NodeState& message) {
                 r.fail("prefix", route.first.text(), "a prefix no other route has");
               }
             });
+  read_each(reader, "services", message.services(), read_service,
+            [&state](Reader& r, std::shared_ptr<const core::Service> service) {
+              const core::ServiceId id = service->id;
+              if (!state.services.emplace(id, std::move(service)).second)
+                r.fail("id", std::to_string(id), "an id no other service has");
+            });
   if (!reader.ok()) return reader.error();
   return state;
 }
@@ -264,6 +409,12 @@ Result<core::NodeStateDelta> from_message(const rpc::NodeStateDelta& message) {
   for (int i = 0; i < message.remove_endpoints_size(); ++i) {
     delta.remove_endpoints.push_back(reader.number<uint32_t>(indexed("remove_endpoints", i),
                                                              message.remove_endpoints(i), 1, kMaxEndpointId));
+  }
+  read_each(reader, "upsert_services", message.upsert_services(), read_service,
+            append(delta.upsert_services));
+  for (int i = 0; i < message.remove_services_size(); ++i) {
+    delta.remove_services.push_back(
+        reader.number<uint32_t>(indexed("remove_services", i), message.remove_services(i), 1, kMaxServiceId));
   }
   if (!reader.ok()) return reader.error();
   return delta;

@@ -17,9 +17,13 @@ namespace fairlead::ipc {
 [[nodiscard]] rpc::Endpoint to_message(const core::Endpoint& endpoint);
 [[nodiscard]] rpc::Peer to_message(const core::Peer& peer);
 [[nodiscard]] rpc::Route to_message(const core::Prefix& prefix, const core::RouteTarget& target);
+[[nodiscard]] rpc::Service to_message(const core::Service& service);
 // With target_name filled in for people: default/a, node-2.
 [[nodiscard]] rpc::NodeState to_message(const core::NodeState& state);
 [[nodiscard]] rpc::NodeStateDelta to_message(const core::NodeStateDelta& delta);
+// Everything but the Services.
+[[nodiscard]] rpc::NodeState to_message_without_services(const core::NodeState& state);
+[[nodiscard]] rpc::NodeStateDelta to_message_without_services(const core::NodeStateDelta& delta);
 
 // References are not followed here: core::validate() and core::apply() do that.
 [[nodiscard]] Result<core::Endpoint> from_message(const rpc::Endpoint& message,
@@ -44,6 +48,9 @@ namespace fairlead::ipc {
 [[nodiscard]] std::string_view text(core::Encapsulation encapsulation);  // VXLAN | Geneve
 [[nodiscard]] std::string_view text(core::Transport transport);          // Routed | Overlay
 [[nodiscard]] std::string_view text(core::RouteKind kind);               // Endpoint | Peer | Host | Blackhole
-[[nodiscard]] std::string_view text(PortKind kind);                      // Uplink | Trunk | Host | Fast
+[[nodiscard]] std::string_view text(
+    core::FrontendKind kind);  // ClusterIP | NodePort | LoadBalancer | ExternalIP
+[[nodiscard]] std::string_view text(core::ReplyPath path);  // ThisNode | Geneve | IPIP
+[[nodiscard]] std::string_view text(PortKind kind);         // Uplink | Trunk | Host | Fast
 
 }  // namespace fairlead::ipc

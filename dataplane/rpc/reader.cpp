@@ -40,6 +40,14 @@ core::IpAddress Reader::optional_address(std::string_view field, const std::stri
   return parsed;
 }
 
+std::vector<core::IpAddress> Reader::addresses(std::string_view field,
+                                               const google::protobuf::RepeatedPtrField<std::string>& texts) {
+  std::vector<core::IpAddress> list;
+  list.reserve(static_cast<size_t>(texts.size()));
+  for (int i = 0; i < texts.size(); ++i) list.push_back(address(indexed(field, i), texts.Get(i)));
+  return list;
+}
+
 core::MacAddress Reader::mac(std::string_view field, const std::string& text) {
   const std::optional<core::MacAddress> parsed = core::MacAddress::parse(text);
   if (!parsed) fail(field, text, "a MAC address like 02:46:4c:00:00:07");

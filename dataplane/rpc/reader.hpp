@@ -65,6 +65,8 @@ class Reader {
   // Empty text is "none". With `family`, no other one is accepted.
   [[nodiscard]] core::IpAddress optional_address(std::string_view field, const std::string& text,
                                                  core::Family family = core::Family::kNone);
+  [[nodiscard]] std::vector<core::IpAddress> addresses(
+      std::string_view field, const google::protobuf::RepeatedPtrField<std::string>& texts);
   [[nodiscard]] core::MacAddress mac(std::string_view field, const std::string& text);
   [[nodiscard]] core::Prefix prefix(std::string_view field, const std::string& text);
   [[nodiscard]] std::vector<core::Prefix> prefixes(

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <memory>
 #include <random>
 
 namespace fairlead::ipc {
@@ -73,6 +75,40 @@ class Dice {
     s.uplink_mtu = static_cast<uint16_t>(68 + below(65000));
     for (uint64_t i = below(4); i > 0; --i) s.cluster_pods.push_back(prefix());
     for (uint64_t i = below(4); i > 0; --i) s.local_pods.push_back(prefix());
+    for (uint64_t i = below(4); i > 0; --i) s.cluster_services.push_back(prefix());
+    for (uint64_t i = below(4); i > 0; --i) s.node_port_addresses.push_back(address());
+    for (uint64_t i = below(4); i > 0; --i) s.no_masquerade.push_back(prefix());
+    s.masquerade4 = maybe(Family::kIpv4), s.masquerade6 = maybe(Family::kIpv6);
+    s.snat_port_first = static_cast<uint16_t>(1 + below(60000));
+    s.snat_port_last = static_cast<uint16_t>(s.snat_port_first + below(5000));
+    return s;
+  }
+  std::shared_ptr<const core::Service> service() {
+    auto s = std::make_shared<core::Service>();
+    s->id = static_cast<core::ServiceId>(1 + below((1u << 24) - 1));
+    s->service_namespace = name(), s->name = name();
+    if (below(2) == 0) s->port_name = name();
+    s->protocol = std::array<uint8_t, 3>{6, 17, 132}[below(3)];
+    s->is_ipv6 = below(2) == 0;
+    const Family family = s->is_ipv6 ? Family::kIpv6 : Family::kIpv4;
+    for (uint64_t i = below(5); i > 0; --i) {
+      const auto kind = static_cast<core::FrontendKind>(below(4));
+      s->frontends.push_back({kind, kind == core::FrontendKind::kNodePort ? IpAddress{} : address(family),
+                              static_cast<uint16_t>(1 + below(65535))});
+    }
+    for (uint64_t i = below(9); i > 0; --i) {
+      s->backends.push_back({address(family), static_cast<uint16_t>(1 + below(65535)), below(2) == 0,
+                             below(2) == 0, below(2) == 0 ? name() : "", below(2) == 0 ? name() : ""});
+    }
+    for (uint32_t i = 0; i < s->backends.size(); ++i) {
+      if (below(2) == 0) s->cluster_backends.push_back(i);
+      if (below(2) == 0) s->local_backends.push_back(i);
+    }
+    s->internal_local = below(2) == 0, s->external_local = below(2) == 0;
+    s->affinity_seconds = static_cast<uint32_t>(below(86401));
+    for (uint64_t i = below(3); i > 0; --i)
+      s->source_ranges.push_back(core::Prefix::enclosing(address(family), static_cast<uint8_t>(below(33))));
+    s->reply_path = static_cast<core::ReplyPath>(below(3));
     return s;
   }
   core::NodeState state() {
@@ -88,6 +124,10 @@ class Dice {
       s.peers[p.id] = p;
     }
     for (uint64_t i = below(60); i > 0; --i) s.routes[prefix()] = target();
+    for (uint64_t i = below(20); i > 0; --i) {
+      auto made = service();
+      s.services[made->id] = std::move(made);
+    }
     return s;
   }
 
@@ -127,6 +167,8 @@ TEST(Convert, RandomDeltasSurviveTheRoundTrip) {
       delta.remove_routes.push_back(dice.prefix());
       delta.remove_peers.push_back(static_cast<core::PeerId>(1 + dice.below(65535)));
       delta.remove_endpoints.push_back(static_cast<core::EndpointId>(1 + dice.below((1u << 24) - 1)));
+      delta.upsert_services.push_back(dice.service());
+      delta.remove_services.push_back(static_cast<core::ServiceId>(1 + dice.below((1u << 24) - 1)));
     }
     const Result<core::NodeStateDelta> back = from_message(sent(to_message(delta)));
     ASSERT_TRUE(back.ok()) << "seed " << seed << ": " << back.error().text();
@@ -138,6 +180,10 @@ TEST(Convert, RandomDeltasSurviveTheRoundTrip) {
     EXPECT_TRUE(back->upsert_peers == delta.upsert_peers);
     EXPECT_TRUE(back->upsert_routes == delta.upsert_routes);
     EXPECT_TRUE(back->remove_routes == delta.remove_routes);
+    EXPECT_EQ(back->remove_services, delta.remove_services);
+    ASSERT_EQ(back->upsert_services.size(), delta.upsert_services.size());
+    for (size_t i = 0; i < delta.upsert_services.size(); ++i)
+      EXPECT_TRUE(*back->upsert_services[i] == *delta.upsert_services[i]);
     EXPECT_TRUE(back->remove_peers == delta.remove_peers);
     EXPECT_TRUE(back->remove_endpoints == delta.remove_endpoints);
   }
