@@ -86,6 +86,15 @@ struct {
   __type(value, struct uplink_value);
 } uplink_ipv6 SEC(".maps");
 
+// Names have 15 characters in the kernel, and by name a running program's maps are found again.
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, FL_UPLINK_NODE_PORTS_MAX);
+  __type(key, struct uplink_node_port_key);
+  __type(value, __u8);
+} uplink_ports SEC(".maps");
+
 #endif
 
 static __always_inline struct hook_counters_value* counters_of(__u32 hook) {

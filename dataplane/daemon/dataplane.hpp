@@ -4,6 +4,7 @@
 #include "dataplane/core/node_state.hpp"
 #include "dataplane/daemon/kernel_side.hpp"
 #include "dataplane/daemon/state_file.hpp"
+#include "dataplane/daemon/uplink_frontends.hpp"
 #include "dataplane/engine.hpp"
 
 #include <cstdint>
@@ -26,7 +27,8 @@ class Dataplane {
   // Publishes what the last run left on disk. Nothing there is no error.
   [[nodiscard]] Result<void> restore();
 
-  // All or nothing: with an error everything is as before. Answers the generation in force.
+  // All or nothing: with an error everything is as before. Answers the generation in force. Costs what the
+  // change holds, not what the state holds.
   //
   // The order: hooks of new endpoints, uplink filter, engine (returns when every worker uses it), hooks of
   // endpoints that went, disk (in the background). An endpoint whose link is gone refuses an incremental
@@ -45,16 +47,20 @@ class Dataplane {
   [[nodiscard]] std::vector<std::string> notes() const;
 
  private:
+  struct Before;
   struct Undo;
-  [[nodiscard]] Result<void> prepare_kernel(const core::NodeState& next, bool is_full, Undo& undo);
+  [[nodiscard]] Result<void> prepare_kernel(const core::NodeStateDelta& delta, const Before& before,
+                                            Undo& undo);
   void forget_leftovers();
-  void finish_kernel(const core::NodeState& next);
-  [[nodiscard]] Result<uint64_t> put_in_force(core::NodeState next, const core::NodeStateDelta& delta);
+  void finish_kernel(const Before& before);
+  void count_frontends(const core::NodeStateDelta& delta, const Before& before, bool forward);
+  [[nodiscard]] Result<uint64_t> put_in_force(const core::NodeStateDelta& delta);
 
   Engine& engine_;
   KernelSide* kernel_;
   StateFile& file_;
   core::NodeState state_;
+  UplinkFrontends frontends_;
   bool filter_set_ = false;
   std::map<core::EndpointId, Error> unattached_;
   std::string refused_state_;

@@ -7,17 +7,22 @@
 
 namespace fairlead::daemon {
 
-Result<void> HooksSide::set_filter(const core::NodeSettings& settings) {
-  std::vector<core::IpAddress> vteps;
+Result<void> HooksSide::set_filter(const core::NodeSettings& settings, const ebpf::UplinkServices& services) {
+  ebpf::UplinkFilter filter;
+  filter.tunnel_port = settings.tunnel_port;
+  filter.local_pods = settings.local_pods;
   for (const core::IpAddress& vtep : {settings.vtep4, settings.vtep6}) {
-    if (vtep) vteps.push_back(vtep);
+    if (vtep) filter.vteps.push_back(vtep);
   }
+  filter.services = services;
+  filter.node_port_addresses = settings.node_port_addresses;
+  for (const core::IpAddress& address : {settings.masquerade4, settings.masquerade6}) {
+    if (address) filter.snat_addresses.push_back(address);
+  }
+  filter.snat_port_first = settings.snat_port_first;
+  filter.snat_port_last = settings.snat_port_last;
   for (const uint32_t uplink : filtered_uplinks_) {
-    if (Result<void> set =
-            hooks_->set_uplink_filter(uplink, vteps, settings.tunnel_port, settings.local_pods);
-        !set) {
-      return set;
-    }
+    if (Result<void> set = hooks_->set_uplink_filter(uplink, filter); !set) return set;
   }
   return {};
 }

@@ -24,7 +24,7 @@ class HooksSide final : public KernelSide {
   std::vector<Error> reconcile(const std::map<core::EndpointId, core::Endpoint>& endpoints) override {
     return hooks_->reconcile(endpoints);
   }
-  Result<void> set_filter(const core::NodeSettings& settings) override;
+  Result<void> set_filter(const core::NodeSettings& settings, const ebpf::UplinkServices& services) override;
   void beat(uint64_t now_ns) override { hooks_->beat(now_ns); }
   std::vector<ebpf::HookCounters> counters() const override { return hooks_->counters(); }
 

@@ -23,7 +23,8 @@ class KernelSide {
   [[nodiscard]] virtual std::vector<Error> reconcile(
       const std::map<core::EndpointId, core::Endpoint>& endpoints) = 0;
   // What of the uplinks' packets is ours.
-  virtual Result<void> set_filter(const core::NodeSettings& settings) = 0;
+  virtual Result<void> set_filter(const core::NodeSettings& settings,
+                                  const ebpf::UplinkServices& services) = 0;
   virtual void beat(uint64_t now_ns) = 0;
   [[nodiscard]] virtual std::vector<ebpf::HookCounters> counters() const = 0;
 };

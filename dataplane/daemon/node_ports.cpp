@@ -67,7 +67,7 @@ Result<void> open_uplink(PortSpec spec, Engine& engine, ebpf::Hooks& hooks, Node
   const PortStatus* port = find_port(ports, spec.id);
   if (port == nullptr || port->driver.find("af_xdp") == std::string::npos) return {};
   // Fails when the program that is attached now is not ours.
-  if (Result<void> filter = hooks.set_uplink_filter(ifindex, {}, 4789, {}); !filter) {
+  if (Result<void> filter = hooks.set_uplink_filter(ifindex, {}); !filter) {
     static_cast<void>(engine.remove_port(spec.id).ok());
     return filter;
   }

@@ -51,7 +51,7 @@ void Service::handle(const rpc::Request& request, const ipc::Reply& reply) {
     case rpc::Request::kCapture:
       return capture_.subscribe(request.capture(), reply);
     case rpc::Request::kGetState:
-      *response.mutable_state() = ipc::to_message(dataplane_.state());
+      *response.mutable_state() = ipc::page_of(dataplane_.state(), request.get_state());
       break;
     case rpc::Request::kGetCounters:
       *response.mutable_counters() = counters();
@@ -76,16 +76,18 @@ void Service::handle(const rpc::Request& request, const ipc::Reply& reply) {
 }
 
 void Service::publish(const rpc::PublishRequest& request, const ipc::Reply& reply) {
-  const Result<core::NodeStateDelta> delta = ipc::from_message(request.delta());
+  const Result<std::optional<core::NodeStateDelta>> delta = parts_.add(request);
   if (!delta) return reply.fail(delta.error());
-  const Result<uint64_t> done = dataplane_.publish(*delta);
-  if (!done) {
-    spdlog::warn("generation {} refused: {}", delta->to_generation, done.error().text());
-    return reply.fail(done.error());
+  if (*delta) {
+    const Result<uint64_t> done = dataplane_.publish(**delta);
+    if (!done) {
+      spdlog::warn("generation {} refused: {}", (*delta)->to_generation, done.error().text());
+      return reply.fail(done.error());
+    }
+    spdlog::debug("generation {} in force", *done);
   }
-  spdlog::debug("generation {} in force", *done);
   rpc::Response response;
-  response.mutable_publish()->set_generation(*done);
+  response.mutable_publish()->set_generation(dataplane_.state().generation);
   reply.answer(response);
 }
 

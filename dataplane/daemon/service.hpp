@@ -3,6 +3,7 @@
 #include "dataplane/daemon/capture.hpp"
 #include "dataplane/daemon/dataplane.hpp"
 #include "dataplane/engine.hpp"
+#include "dataplane/rpc/parts.hpp"
 #include "dataplane/rpc/server.hpp"
 
 #include <chrono>
@@ -41,6 +42,7 @@ class Service {
   const KernelSide* kernel_;
   CaptureHub& capture_;
   CurrentUnderlay underlay_;
+  ipc::DeltaParts parts_;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };
 

@@ -4,6 +4,7 @@
 #include "dataplane/rpc/convert.hpp"
 
 #include <cerrno>
+#include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <cstring>
@@ -13,12 +14,13 @@
 #include <thread>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 namespace fairlead::daemon {
 namespace {
 
 constexpr std::string_view kMagic = "FLSTATE1";
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr size_t kHeaderBytes = 8 + 3 * 4;
 constexpr size_t kMaxFileBytes = 1u << 30;
 
@@ -111,10 +113,16 @@ struct StateFile::Writer {
   void run() {
     std::unique_lock<std::mutex> lock(mutex);
     for (;;) {
-      changed.wait(lock, [this] { return waiting.has_value() || ending; });
-      if (!waiting) return;
-      const std::string bytes = encode_outside(lock);
-      Result<void> written = replace_file(path, bytes);
+      changed.wait(lock, [this] { return !waiting.empty() || ending; });
+      if (waiting.empty()) return;
+      changed.wait_until(lock, next_write, [this] { return ending || flushing > 0; });
+      std::vector<core::NodeStateDelta> changes = std::exchange(waiting, {});
+      writing = true;
+      lock.unlock();
+      const auto began = std::chrono::steady_clock::now();
+      const Result<void> written = write(changes);
+      changes.clear();
+      next_write = std::chrono::steady_clock::now() + 10 * (std::chrono::steady_clock::now() - began);
       lock.lock();
       error.reset();
       if (!written) error = written.error();
@@ -122,21 +130,26 @@ struct StateFile::Writer {
       changed.notify_all();
     }
   }
-  // Takes what waits and encodes it with the lock released.
-  std::string encode_outside(std::unique_lock<std::mutex>& lock) {
-    const core::NodeState state = *std::exchange(waiting, std::nullopt);
-    writing = true;
-    lock.unlock();
-    return encode_state(state);
+
+  Result<void> write(const std::vector<core::NodeStateDelta>& changes) {
+    for (const core::NodeStateDelta& change : changes) {
+      // What the engine took fits together; a gap would be a defect of the caller.
+      if (const std::string wrong = core::apply(state, change); !wrong.empty())
+        return Error{"FL2113", "cannot keep " + path + " up to date: " + wrong, "restart the dataplane"};
+    }
+    return replace_file(path, encode_state(state));
   }
 
   const std::string path;
+  core::NodeState state;  // the thread's own, but in assume()
+  std::chrono::steady_clock::time_point next_write;
   std::mutex mutex;
   std::condition_variable changed;
-  std::optional<core::NodeState> waiting;
+  std::vector<core::NodeStateDelta> waiting;
   std::optional<Error> error;
   bool writing = false;
   bool ending = false;
+  int flushing = 0;
   std::thread thread;  // last: it uses all of the above
 };
 
@@ -175,17 +188,26 @@ Result<std::optional<core::NodeState>> StateFile::load() const {
                state.error().fix};
 }
 
-void StateFile::save(const core::NodeState& state) {
+void StateFile::assume(core::NodeState state) {
+  flush();
+  const std::lock_guard<std::mutex> lock(writer_->mutex);
+  writer_->state = std::move(state);
+}
+
+void StateFile::save(core::NodeStateDelta change) {
   {
     const std::lock_guard<std::mutex> lock(writer_->mutex);
-    writer_->waiting = state;
+    writer_->waiting.push_back(std::move(change));
   }
   writer_->changed.notify_all();
 }
 
 void StateFile::flush() {
   std::unique_lock<std::mutex> lock(writer_->mutex);
-  writer_->changed.wait(lock, [this] { return !writer_->waiting && !writer_->writing; });
+  ++writer_->flushing;
+  writer_->changed.notify_all();
+  writer_->changed.wait(lock, [this] { return writer_->waiting.empty() && !writer_->writing; });
+  --writer_->flushing;
 }
 
 std::optional<Error> StateFile::last_error() const {

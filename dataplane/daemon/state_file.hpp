@@ -14,8 +14,9 @@ namespace fairlead::daemon {
 // Layout: magic "FLSTATE1", version, length and CRC32C of what follows (big endian, 4 bytes each),
 // rpc::NodeState. What is not exactly that is never used.
 //
-// Owns a thread that writes: nobody waits for the disk. Only the newest state counts; one that waits is
-// overtaken.
+// Owns a thread that writes, and its own copy of the state: nobody waits for the disk, and a change costs the
+// caller what it holds. After a write that took long (a million backends are 60 MB) the next one waits ten
+// times as long, so that churn takes a tenth of a core at most; after a crash the agent publishes the rest.
 class StateFile {
  public:
   explicit StateFile(const std::string& state_dir);
@@ -27,9 +28,12 @@ class StateFile {
   // FL2113 unreadable.
   [[nodiscard]] Result<std::optional<core::NodeState>> load() const;
 
-  // Hands `state` over to be written (new file, fsync, rename). What goes wrong is in last_error() until a
-  // write succeeds.
-  void save(const core::NodeState& state);
+  // Changes are from `state` on, which is on disk already.
+  void assume(core::NodeState state);
+  // Hands a change over; the state it leads to is written (new file, fsync, rename). What goes wrong is in
+  // last_error() until a write succeeds.
+  void save(core::NodeStateDelta change);
+  // Until all that was saved is on disk; without the pause between writes.
   void flush();
   [[nodiscard]] std::optional<Error> last_error() const;
 

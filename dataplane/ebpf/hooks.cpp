@@ -324,11 +324,10 @@ Result<void> Hooks::release_uplink(uint32_t ifindex) {
   return release_uplink_program(ifindex);
 }
 
-Result<void> Hooks::set_uplink_filter(uint32_t ifindex, std::span<const core::IpAddress> vteps,
-                                      uint16_t tunnel_port, std::span<const core::Prefix> local_pods) {
+Result<void> Hooks::set_uplink_filter(uint32_t ifindex, const UplinkFilter& filter) {
   auto program = find_uplink_program(ifindex);
   if (!program) return program.error();
-  if (auto done = fill_uplink_maps(*program, vteps, tunnel_port, local_pods); !done) return done;
+  if (auto done = fill_uplink_maps(*program, filter); !done) return done;
   state_->uplinks.insert_or_assign(ifindex, std::move(*program));
   return {};
 }

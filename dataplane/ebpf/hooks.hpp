@@ -4,6 +4,7 @@
 #include "dataplane/core/address.hpp"
 #include "dataplane/core/counters.hpp"
 #include "dataplane/core/node_state.hpp"
+#include "dataplane/ebpf/uplink_program.hpp"
 
 #include <array>
 #include <chrono>
@@ -78,11 +79,9 @@ class Hooks {
   // error. Call before a driver attaches the program anew. Fine when there is none.
   Result<void> release_uplink(uint32_t ifindex);
 
-  // Tells the XDP program attached to `ifindex` what belongs to the forwarder: tunnel packets to `vteps`, and
-  // packets to `local_pods`. Idempotent. Fails when the program there, alone or behind libxdp's dispatcher,
-  // is not ours.
-  Result<void> set_uplink_filter(uint32_t ifindex, std::span<const core::IpAddress> vteps,
-                                 uint16_t tunnel_port, std::span<const core::Prefix> local_pods);
+  // Tells the XDP program attached to `ifindex` what belongs to the forwarder. Idempotent. Fails when the
+  // program there, alone or behind libxdp's dispatcher, is not ours.
+  Result<void> set_uplink_filter(uint32_t ifindex, const UplinkFilter& filter);
 
   // Says that the forwarder is alive. `now_ns`: CLOCK_MONOTONIC. One store; no system call.
   void beat(uint64_t now_ns) noexcept;

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <linux/if_link.h>
+#include <map>
 #include <net/if.h>
 #include <set>
 #include <utility>
@@ -107,13 +108,16 @@ Result<UplinkProgram> open_maps(const Program& program, uint32_t id, uint32_t if
       uplink.ipv4 = std::move(map);
     } else if (is("uplink_ipv6", BPF_MAP_TYPE_LPM_TRIE, sizeof(uplink_ipv6_key), sizeof(uplink_value))) {
       uplink.ipv6 = std::move(map);
+    } else if (is("uplink_ports", BPF_MAP_TYPE_HASH, sizeof(uplink_node_port_key), sizeof(__u8))) {
+      uplink.node_ports = std::move(map);
     } else if (is("hook_counters", BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(__u32), sizeof(hook_counters_value))) {
       uplink.counters = std::move(map);
     } else if (is("xsks_map", BPF_MAP_TYPE_XSKMAP, sizeof(__u32), sizeof(__u32))) {
       has_sockets = true;
     }
   }
-  if (!uplink.config || !uplink.ipv4 || !uplink.ipv6 || !uplink.counters || !has_sockets) {
+  if (!uplink.config || !uplink.ipv4 || !uplink.ipv6 || !uplink.node_ports || !uplink.counters ||
+      !has_sockets) {
     return Error{"FL3109",
                  "the XDP program uplink_xdp on " + interface_text(ifindex) + " has maps of another version",
                  "ip link set dev " + interface_text(ifindex) + " xdp off"};
@@ -157,8 +161,8 @@ Error not_ours(uint32_t ifindex, const std::string& name) {
 }
 
 // Makes `map` hold exactly `wanted`: writes every entry, then removes the keys that are not among them.
-template <typename Key>
-Result<void> replace_entries(int map, const std::vector<std::pair<Key, uplink_value>>& wanted) {
+template <typename Key, typename Value>
+Result<void> replace_entries(int map, const std::vector<std::pair<Key, Value>>& wanted) {
   std::set<std::string> keep;
   const auto bytes = [](const Key& key) {
     return std::string(reinterpret_cast<const char*>(&key), sizeof(Key));
@@ -195,44 +199,67 @@ Result<UplinkProgram> find_uplink_program(uint32_t ifindex) {
   return open_maps(*program, found->our_id, ifindex);
 }
 
-Result<void> fill_uplink_maps(const UplinkProgram& program, std::span<const core::IpAddress> vteps,
-                              uint16_t tunnel_port, std::span<const core::Prefix> local_pods) {
-  std::vector<std::pair<uplink_ipv4_key, uplink_value>> ipv4;
-  std::vector<std::pair<uplink_ipv6_key, uplink_value>> ipv6;
-  const auto add = [&](const core::IpAddress& address, uint8_t length, fl_uplink_kind kind) {
-    if (address.is_ipv4()) {
-      uplink_ipv4_key key{};
-      key.prefix_length = length;
-      std::memcpy(&key.address, address.bytes.data(), sizeof(key.address));
-      ipv4.emplace_back(key, uplink_value{kind});
-    } else if (address.is_ipv6()) {
-      uplink_ipv6_key key{};
-      key.prefix_length = length;
-      std::memcpy(&key.address, address.bytes.data(), sizeof(key.address));
-      ipv6.emplace_back(key, uplink_value{kind});
-    }
-  };
-  for (const core::Prefix& prefix : local_pods) {
+Result<void> fill_uplink_maps(const UplinkProgram& program, const UplinkFilter& filter) {
+  // By prefix, so that an address that is several things is one entry.
+  std::map<core::Prefix, uint32_t> kinds;
+  for (const core::Prefix& prefix : filter.local_pods) {
     if (prefix.length == 0) {
       return Error{"FL3107", "a local pod CIDR of length 0 would take every packet from the node itself",
                    "give the node a pod CIDR of its own"};
     }
-    add(prefix.address, prefix.length, FL_UPLINK_PODS);
+    kinds[prefix] |= FL_UPLINK_PODS;
   }
-  // After the pods: should a tunnel end be inside a pod CIDR as a host route, only its tunnel packets are
-  // taken.
-  for (const core::IpAddress& vtep : vteps) add(vtep, static_cast<uint8_t>(vtep.bits()), FL_UPLINK_VTEP);
-  if (ipv4.size() > FL_UPLINK_PREFIXES_MAX || ipv6.size() > FL_UPLINK_PREFIXES_MAX) {
+  const auto add = [&kinds](const std::vector<core::IpAddress>& addresses, fl_uplink_kind kind) {
+    for (const core::IpAddress& address : addresses) {
+      // Should a node's address be a pod CIDR's as a host route, only its own packets are taken.
+      uint32_t& known = kinds[core::Prefix::host(address)];
+      known = (known & ~static_cast<uint32_t>(FL_UPLINK_PODS)) | kind;
+    }
+  };
+  for (const core::IpAddress& address : filter.services.addresses)
+    kinds[core::Prefix::host(address)] |= FL_UPLINK_PODS;
+  add(filter.vteps, FL_UPLINK_VTEP);
+  if (!filter.services.node_ports.empty()) add(filter.node_port_addresses, FL_UPLINK_NODE_PORTS);
+  if (filter.snat_port_first != 0) add(filter.snat_addresses, FL_UPLINK_SNAT);
+
+  std::vector<std::pair<uplink_ipv4_key, uplink_value>> ipv4;
+  std::vector<std::pair<uplink_ipv6_key, uplink_value>> ipv6;
+  for (const auto& [prefix, what] : kinds) {
+    if (prefix.address.is_ipv4()) {
+      uplink_ipv4_key key{};
+      key.prefix_length = prefix.length;
+      std::memcpy(&key.address, prefix.address.bytes.data(), sizeof(key.address));
+      ipv4.emplace_back(key, uplink_value{what});
+    } else {
+      uplink_ipv6_key key{};
+      key.prefix_length = prefix.length;
+      std::memcpy(&key.address, prefix.address.bytes.data(), sizeof(key.address));
+      ipv6.emplace_back(key, uplink_value{what});
+    }
+  }
+  std::vector<std::pair<uplink_node_port_key, uint8_t>> node_ports;
+  for (const NodePort& port : filter.services.node_ports) {
+    node_ports.emplace_back(
+        uplink_node_port_key{.port = to_be16(port.port), .protocol = port.protocol, .is_ipv6 = port.is_ipv6},
+        uint8_t{1});
+  }
+  if (ipv4.size() > FL_UPLINK_PREFIXES_MAX || ipv6.size() > FL_UPLINK_PREFIXES_MAX ||
+      node_ports.size() > FL_UPLINK_NODE_PORTS_MAX) {
     return Error{"FL3107", "more than " + std::to_string(FL_UPLINK_PREFIXES_MAX) +
-                               " tunnel ends and pod CIDRs on one node"};
+                               " addresses and pod CIDRs, or more than " +
+                               std::to_string(FL_UPLINK_NODE_PORTS_MAX) + " node ports, on one node"};
   }
 
   const __u32 first = 0;
   uplink_config_value config{};
-  config.tunnel_port = to_be16(tunnel_port);
+  config.tunnel_port = to_be16(filter.tunnel_port);
+  config.snat_port_first = filter.snat_port_first;
+  config.snat_port_last = filter.snat_port_last;
+  config.takes_ip_in_ip = filter.services.ip_in_ip;
   if (bpf_map_update_elem(program.config.get(), &first, &config, BPF_ANY) != 0) {
     return Error{"FL3108", std::string("cannot write the uplink's tunnel port: ") + std::strerror(errno)};
   }
+  if (auto done = replace_entries(program.node_ports.get(), node_ports); !done) return done.error();
   if (auto done = replace_entries(program.ipv4.get(), ipv4); !done) return done.error();
   return replace_entries(program.ipv6.get(), ipv6);
 }

@@ -24,7 +24,7 @@ class UplinkXdp : public ProgramTest {
     skeleton_ = uplink_xdp_bpf__open_and_load();
     ASSERT_NE(skeleton_, nullptr) << strerror(errno);
     const __u32 first = 0;
-    put(skeleton_->maps.uplink_config, &first, uplink_config_value{to_be16(kVxlan), {}});
+    put(skeleton_->maps.uplink_config, &first, uplink_config_value{to_be16(kVxlan), 0, 0, 0, 0});
     add4(kNode4, 32, FL_UPLINK_VTEP);
     add4({10, 1, 0, 0}, 24, FL_UPLINK_PODS);
     add6(kNode6, 128, FL_UPLINK_VTEP);
@@ -36,17 +36,30 @@ class UplinkXdp : public ProgramTest {
     if (skeleton_ != nullptr) uplink_xdp_bpf__destroy(skeleton_);
   }
 
-  void add4(const Ipv4& address, unsigned length, fl_uplink_kind kind) {
+  void add4(const Ipv4& address, unsigned length, uint32_t kind) {
     uplink_ipv4_key key{};
     key.prefix_length = length;
     std::memcpy(&key.address, address.data(), 4);
     put(skeleton_->maps.uplink_ipv4, &key, uplink_value{kind});
   }
-  void add6(const Ipv6& address, unsigned length, fl_uplink_kind kind) {
+  void add6(const Ipv6& address, unsigned length, uint32_t kind) {
     uplink_ipv6_key key{};
     key.prefix_length = length;
     std::memcpy(&key.address, address.data(), 16);
     put(skeleton_->maps.uplink_ipv6, &key, uplink_value{kind});
+  }
+
+  // The node's addresses answer on node ports and translate; ports from 61000 on.
+  void serve(std::initializer_list<uplink_node_port_key> ports, bool ip_in_ip = false) {
+    const __u32 first = 0;
+    put(skeleton_->maps.uplink_config, &first,
+        uplink_config_value{to_be16(kVxlan), 61000, 65535, static_cast<__u8>(ip_in_ip), 0});
+    add4(kNode4, 32, FL_UPLINK_VTEP | FL_UPLINK_NODE_PORTS | FL_UPLINK_SNAT);
+    add6(kNode6, 128, FL_UPLINK_VTEP | FL_UPLINK_NODE_PORTS | FL_UPLINK_SNAT);
+    for (const uplink_node_port_key& port : ports) put(skeleton_->maps.uplink_ports, &port, __u8{1});
+  }
+  static uplink_node_port_key node_port(unsigned port, unsigned protocol, bool is_ipv6 = false) {
+    return {to_be16(static_cast<uint16_t>(port)), static_cast<__u8>(protocol), is_ipv6};
   }
 
   // An AF_XDP socket with a receive ring is all the map wants to see.
@@ -162,6 +175,127 @@ TEST_F(UplinkXdp, TooBigAboutOurTunnelPacketsIsOurs) {
          "not sent by us, IPv6");
   expect(XDP_PASS, in4(ipv4(kRouter4, kNode4, icmp_about(3, 4, sent4), {1, 0x2000, 0})), "in fragments");
   expect(XDP_PASS, in4(ipv4(kRouter4, kPeerNode4, icmp_about(3, 4, sent4), {1, 0, 0})), "to another node");
+}
+
+TEST_F(UplinkXdp, NodePortsAreOursByProtocolPortAndFamily) {
+  serve({node_port(30080, 6), node_port(30053, 17), node_port(30132, 132), node_port(30080, 6, true)});
+  const auto to4 = [](unsigned protocol, unsigned port) {
+    return in4(ipv4(kPeerNode4, kNode4, udp(40000, port), {protocol, 0, 0}));
+  };
+  const auto to6 = [](unsigned protocol, unsigned port) {
+    return in6(ipv6(kPeerNode6, kNode6, udp(40000, port), protocol));
+  };
+  expect(XDP_REDIRECT, to4(6, 30080), "TCP");
+  expect(XDP_REDIRECT, to4(17, 30053), "UDP");
+  expect(XDP_REDIRECT, to4(132, 30132), "SCTP");
+  expect(XDP_REDIRECT, to6(6, 30080), "TCP over IPv6");
+  expect(XDP_REDIRECT, in4(ipv4(kPeerNode4, kNode4, udp(1, 30080), {6, 0x4000, 12})), "with options and DF");
+  expect(XDP_REDIRECT, in4(ipv4(kPeerNode4, kNode4, udp(1, kVxlan))), "a tunnel still is");
+  expect(XDP_PASS, to4(17, 30080), "of another protocol");
+  expect(XDP_PASS, to4(6, 30081), "another port");
+  expect(XDP_PASS, to6(17, 30053), "of the other family");
+  expect(XDP_PASS, to4(47, 30080), "GRE has no ports");
+  expect(XDP_PASS, in4(ipv4(kPeerNode4, {192, 0, 2, 9}, udp(1, 30080), {6, 0, 0})), "another node's");
+  expect(XDP_PASS, to4(6, 22), "SSH stays the kernel's");
+  expect(XDP_PASS, in4(ipv4(kPeerNode4, kNode4, udp(30080, 22), {6, 0, 0})), "from such a port");
+  Bytes shorter = ipv4(kPeerNode4, kNode4, Bytes{0, 1, 0x75, 0x80}, {6, 0, 0});
+  expect(XDP_PASS, in4(shorter), "four bytes are no transport header");
+}
+
+TEST_F(UplinkXdp, RepliesToTranslatedConnectionsAreOurs) {
+  serve({});
+  for (const unsigned protocol : {6u, 17u, 132u}) {
+    for (const unsigned port : {61000u, 63000u, 65535u}) {
+      expect(XDP_REDIRECT, in4(ipv4(kPeerNode4, kNode4, udp(443, port), {protocol, 0, 0})), "IPv4");
+      expect(XDP_REDIRECT, in6(ipv6(kPeerNode6, kNode6, udp(443, port), protocol)), "IPv6");
+    }
+    expect(XDP_PASS, in4(ipv4(kPeerNode4, kNode4, udp(61000, 60999), {protocol, 0, 0})), "one below");
+  }
+  const auto echo4 = [](unsigned type, unsigned id) {
+    Bytes message{static_cast<uint8_t>(type), 0, 0, 0};
+    append16(message, id);
+    append16(message, 1);
+    return in4(ipv4(kPeerNode4, kNode4, message, {1, 0, 0}));
+  };
+  const auto echo6 = [](unsigned type, unsigned id) {
+    Bytes message{static_cast<uint8_t>(type), 0, 0, 0};
+    append16(message, id);
+    append16(message, 1);
+    return in6(ipv6(kPeerNode6, kNode6, message, 58));
+  };
+  expect(XDP_REDIRECT, echo4(0, 61000), "echo reply");
+  expect(XDP_REDIRECT, echo6(129, 65535), "echo reply, IPv6");
+  expect(XDP_PASS, echo4(0, 60999), "the node's own ping");
+  expect(XDP_PASS, echo6(129, 1), "the node's own ping, IPv6");
+  expect(XDP_PASS, echo4(8, 61000), "an echo request is for the node");
+  expect(XDP_PASS, echo6(128, 61000), "an echo request is for the node, IPv6");
+  expect(XDP_PASS, echo6(135, 61000), "neighbour discovery is the kernel's");
+}
+
+TEST_F(UplinkXdp, ErrorsAboutTranslatedConnectionsAreOurs) {
+  serve({node_port(30080, 6), node_port(30080, 6, true)});
+  const auto about4 = [](unsigned type, unsigned code, const Bytes& quoted) {
+    return in4(ipv4({203, 0, 113, 1}, kNode4, icmp_about(type, code, quoted), {1, 0, 0}));
+  };
+  const auto about6 = [](unsigned type, const Bytes& quoted) {
+    return in6(ipv6(address6(0x2001, 99), kNode6, icmp_about(type, 0, quoted), 58));
+  };
+  const auto sent4 = [](unsigned protocol, unsigned port) {
+    return ipv4(kNode4, {198, 51, 100, 1}, udp(port, 443, 0), {protocol, 0x4000, 0});
+  };
+  const auto sent6 = [](unsigned protocol, unsigned port) {
+    return ipv6(kNode6, address6(0x2001, 7), udp(port, 443, 0), protocol);
+  };
+  for (const unsigned type : {3u, 11u, 12u}) expect(XDP_REDIRECT, about4(type, 1, sent4(6, 61000)), "TCP");
+  for (const unsigned type : {1u, 2u, 3u, 4u})
+    expect(XDP_REDIRECT, about6(type, sent6(17, 65535)), "UDP, IPv6");
+  expect(XDP_REDIRECT, about4(3, 4, sent4(6, 30080)), "too big, about a node port's reply");
+  expect(XDP_REDIRECT, about6(2, sent6(6, 30080)), "too big, about a node port's reply, IPv6");
+  Bytes ping{8, 0, 0, 0, 0xee, 0x48, 0, 1}, ping6{128, 0, 0, 0, 0xee, 0x48, 0, 1};  // id 61000
+  expect(XDP_REDIRECT, about4(11, 0, ipv4(kNode4, {198, 51, 100, 1}, ping, {1, 0, 0})), "about an echo");
+  expect(XDP_REDIRECT, about6(3, ipv6(kNode6, address6(0x2001, 7), ping6, 58)), "about an echo, IPv6");
+
+  expect(XDP_PASS, about4(3, 1, sent4(6, 40000)), "the node's own connection");
+  expect(XDP_PASS, about6(1, sent6(6, 40000)), "the node's own connection, IPv6");
+  expect(XDP_PASS, about4(3, 1, sent4(17, 30080)), "of another protocol");
+  expect(XDP_PASS, about4(5, 1, sent4(6, 61000)), "a redirect");
+  expect(XDP_PASS, about4(3, 1, ipv4(kPeerNode4, kNode4, udp(61000, 443, 0), {6, 0, 0})), "not sent by us");
+  expect(XDP_PASS, about4(3, 1, ipv4(kNode4, kPeerNode4, udp(61000, 443, 0), {6, 0x0010, 0})),
+         "a quoted fragment has no ports");
+  ping[4] = 0, ping6[4] = 0;
+  expect(XDP_PASS, about4(11, 0, ipv4(kNode4, {198, 51, 100, 1}, ping, {1, 0, 0})), "the node's traceroute");
+  expect(XDP_PASS, about6(3, ipv6(kNode6, address6(0x2001, 7), ping6, 58)), "the node's traceroute, IPv6");
+}
+
+TEST_F(UplinkXdp, FragmentsToAddressesWithNodePortsAreOurs) {
+  serve({node_port(30053, 17)});
+  expect(XDP_REDIRECT, in4(ipv4(kPeerNode4, kNode4, udp(1, 30053), {17, 0x2000, 0})), "first");
+  expect(XDP_REDIRECT, in4(ipv4(kPeerNode4, kNode4, Bytes(24, 1), {17, 0x2010, 0})), "middle");
+  expect(XDP_REDIRECT, in4(ipv4(kPeerNode4, kNode4, Bytes(3, 1), {17, 0x0010, 0})), "last");
+  expect(XDP_REDIRECT, in6(ipv6(kPeerNode6, kNode6, Bytes(16, 0), 44)), "IPv6");
+  expect(XDP_PASS, in4(ipv4(kPeerNode4, kPeerNode4, Bytes(24, 1), {17, 0x2010, 0})), "to another node");
+}
+
+TEST_F(UplinkXdp, AddressesOfServicesAreOursWhole) {
+  add4({203, 0, 113, 7}, 32, FL_UPLINK_PODS);
+  add6(address6(0x2001, 0xf7), 128, FL_UPLINK_PODS);
+  expect(XDP_REDIRECT, in4(ipv4(kPeerNode4, {203, 0, 113, 7}, Bytes(20, 0), {6, 0, 0})), "TCP");
+  expect(XDP_REDIRECT, in4(ipv4(kPeerNode4, {203, 0, 113, 7}, Bytes(8, 0), {1, 0, 0})), "ping");
+  expect(XDP_REDIRECT, in6(ipv6(kPeerNode6, address6(0x2001, 0xf7), Bytes(24, 0), 58)), "ICMPv6");
+  expect(XDP_PASS, in4(ipv4(kPeerNode4, {203, 0, 113, 8}, Bytes(20, 0), {6, 0, 0})), "the next address");
+}
+
+TEST_F(UplinkXdp, DirectReturnInIpIsOursWhereItIsUsed) {
+  const Bytes inner = ipv4({198, 51, 100, 1}, {203, 0, 113, 7}, udp(1, 80), {6, 0, 0});
+  const auto carried4 = in4(ipv4(kPeerNode4, kNode4, inner, {4, 0, 0}));
+  const auto carried6 = in6(ipv6(kPeerNode6, kNode6, inner, 4));
+  serve({});
+  expect(XDP_PASS, carried4, "nobody uses it");
+  serve({}, true);
+  expect(XDP_REDIRECT, carried4, "IPIP");
+  expect(XDP_REDIRECT, carried6, "IPv4 in IPv6");
+  expect(XDP_REDIRECT, in6(ipv6(kPeerNode6, kNode6, inner, 41)), "IP6IP6");
+  expect(XDP_PASS, in4(ipv4(kPeerNode4, kNode4, inner, {47, 0, 0})), "GRE");
 }
 
 TEST_F(UplinkXdp, TheRestIsTheKernels) {

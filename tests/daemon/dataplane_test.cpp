@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <optional>
 
 namespace fairlead::daemon {
@@ -83,6 +84,71 @@ TEST_F(DataplaneTest, WhatTheEngineRefusesIsTakenBackWhole) {
   restart();
   ASSERT_TRUE(dataplane_->restore().ok());
   EXPECT_TRUE(dataplane_->state() == make_state(1, {1, 2}));
+}
+
+std::shared_ptr<const core::Service> service(core::ServiceId id, core::FrontendKind kind, const char* address,
+                                             uint16_t port, size_t backends = 1) {
+  auto s = std::make_shared<core::Service>();
+  s->id = id;
+  s->service_namespace = "default";
+  s->name = "s" + std::to_string(id);
+  s->protocol = 6;
+  s->frontends = {{kind, core::IpAddress::parse(address).value_or(core::IpAddress{}), port}};
+  for (size_t i = 0; i < backends; ++i)
+    s->backends.push_back(
+        {core::IpAddress::parse("10.244.0.1").value(), static_cast<uint16_t>(80 + i), true, false, "", ""});
+  return s;
+}
+
+TEST_F(DataplaneTest, TheFilterKnowsWhereServicesAnswerAndNotTheirBackends) {
+  using Kind = core::FrontendKind;
+  core::NodeState state = make_state(1, {1});
+  state.services = {{1, service(1, Kind::kClusterIp, "10.96.0.1", 80)},
+                    {2, service(2, Kind::kNodePort, "", 30080)},
+                    {3, service(3, Kind::kLoadBalancer, "203.0.113.7", 80)}};
+  ASSERT_TRUE(publish(state).ok());
+  EXPECT_EQ(script_.take(),
+            (Calls{"attach 1 fl1", "filter 192.0.2.1:4789 203.0.113.7 6/30080", "publish 0>1"}));
+  core::NodeState next = state;
+  next.generation = 2;
+  next.services[2] = service(2, Kind::kNodePort, "", 30080, 5);
+  ASSERT_TRUE(publish(next).ok());
+  EXPECT_EQ(script_.take(), (Calls{"publish 1>2"}));
+  next.generation = 3;
+  next.services.erase(3);
+  next.services[4] = service(4, Kind::kNodePort, "", 30081);
+  script_.refusals = {"publish 2>3"};
+  ASSERT_FALSE(publish(next).ok());
+  EXPECT_EQ(script_.take(), (Calls{"filter 192.0.2.1:4789 6/30080 6/30081", "publish 2>3",
+                                   "filter 192.0.2.1:4789 203.0.113.7 6/30080"}));
+  EXPECT_TRUE(dataplane_->state().services.contains(3));
+  script_.refusals.clear();
+  ASSERT_TRUE(publish(next).ok());
+  EXPECT_EQ(script_.take(), (Calls{"filter 192.0.2.1:4789 6/30080 6/30081", "publish 2>3"}));
+  file_->flush();
+  restart();
+  ASSERT_TRUE(dataplane_->restore().ok());
+  EXPECT_TRUE(dataplane_->state() == next);
+  EXPECT_EQ(script_.take()[1], "filter 192.0.2.1:4789 6/30080 6/30081");
+}
+
+TEST_F(DataplaneTest, ChangesReachTheDiskWhateverWasThereBefore) {
+  start_with(make_state(1, {1}));
+  file_->flush();
+  restart();
+  ASSERT_TRUE(dataplane_->restore().ok());
+  core::NodeState next = make_state(2, {1, 2});
+  next.services = {{1, service(1, core::FrontendKind::kClusterIp, "10.96.0.1", 80)}};
+  ASSERT_TRUE(publish(next).ok());
+  EXPECT_FALSE(publish(make_state(2, {1})).ok());
+  core::NodeState last = next;
+  last.generation = 3;
+  last.services[2] = service(2, core::FrontendKind::kClusterIp, "10.96.0.2", 80);
+  ASSERT_TRUE(publish(last).ok());
+  restart();  // the destructor of the file writes what waits
+  ASSERT_TRUE(dataplane_->restore().ok());
+  EXPECT_TRUE(dataplane_->state() == last);
+  EXPECT_FALSE(file_->last_error().has_value());
 }
 
 TEST_F(DataplaneTest, AnEndpointThatCannotBeAttachedRefusesAChange) {
@@ -193,10 +259,10 @@ TEST_F(DataplaneTest, ADamagedFileIsSetAsideAndTheStartGoesOn) {
 
 TEST_F(DataplaneTest, AnotherVersionsFileIsRefusedByName) {
   std::string bytes = encode_state(make_state(3, {1}));
-  bytes[11] = 2;
+  bytes[11] = 9;
   const Result<core::NodeState> read = decode_state(bytes);
   ASSERT_FALSE(read.ok());
-  EXPECT_NE(read.error().what.find("version 2"), std::string::npos);
+  EXPECT_NE(read.error().what.find("version 9"), std::string::npos);
 }
 
 TEST_F(DataplaneTest, OfManyStatesTheNewestIsOnDisk) {

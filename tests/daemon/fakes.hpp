@@ -36,8 +36,12 @@ class FakeKernel final : public KernelSide {
     static_cast<void>(script_.call(what).ok());
     return {};
   }
-  Result<void> set_filter(const core::NodeSettings& settings) override {
-    return script_.call("filter " + settings.vtep4.text() + ":" + std::to_string(settings.tunnel_port));
+  Result<void> set_filter(const core::NodeSettings& settings, const ebpf::UplinkServices& services) override {
+    std::string what = "filter " + settings.vtep4.text() + ":" + std::to_string(settings.tunnel_port);
+    for (const core::IpAddress& address : services.addresses) what += " " + address.text();
+    for (const ebpf::NodePort& port : services.node_ports)
+      what += " " + std::to_string(port.protocol) + "/" + std::to_string(port.port);
+    return script_.call(what);
   }
   void beat(uint64_t) override {}
   std::vector<ebpf::HookCounters> counters() const override { return hooks; }

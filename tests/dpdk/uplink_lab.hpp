@@ -57,9 +57,10 @@ class UplinkLab {
     if (engine == nullptr || HasFatalFailure()) return;
     const Netns::Entered inside(node_);
     if (engine->ports().front().driver == "af_xdp") {
-      const core::IpAddress vteps[] = {*core::IpAddress::parse("192.0.2.1")};
-      const core::Prefix pods[] = {*core::Prefix::parse("10.244.1.0/24")};
-      const auto set = hooks_->set_uplink_filter(if_nametoindex("u0"), vteps, 4789, pods);
+      ebpf::UplinkFilter filter;
+      filter.vteps = {*core::IpAddress::parse("192.0.2.1")};
+      filter.local_pods = {*core::Prefix::parse("10.244.1.0/24")};
+      const auto set = hooks_->set_uplink_filter(if_nametoindex("u0"), filter);
       ASSERT_TRUE(set.ok()) << set.error().text();
     }
   }

@@ -54,11 +54,12 @@ class Uplink : public PodLab {
   }
 
   Result<void> set_filter() {
-    const core::IpAddress vteps[] = {core::IpAddress::parse("192.0.2.1").value(),
-                                     core::IpAddress::parse("2001:db8::1").value()};
-    const core::Prefix pods[] = {core::Prefix::parse("10.1.0.0/24").value(),
-                                 core::Prefix::parse("fd01::/64").value()};
-    return hooks_->set_uplink_filter(ifindex_, vteps, 4789, pods);
+    ebpf::UplinkFilter filter;
+    filter.vteps = {core::IpAddress::parse("192.0.2.1").value(),
+                    core::IpAddress::parse("2001:db8::1").value()};
+    filter.local_pods = {core::Prefix::parse("10.1.0.0/24").value(),
+                         core::Prefix::parse("fd01::/64").value()};
+    return hooks_->set_uplink_filter(ifindex_, filter);
   }
 
   // Entries of a map of the attached program.
@@ -187,15 +188,36 @@ TEST_F(Uplink, TheSocketGetsOursAndTheKernelTheRest) {
 TEST_F(Uplink, ANewFilterReplacesTheOld) {
   attach_as_the_driver();
   ASSERT_TRUE(set_filter().ok());
-  const core::IpAddress vteps[] = {core::IpAddress::parse("192.0.2.9").value()};
-  ASSERT_TRUE(hooks_->set_uplink_filter(ifindex_, vteps, 6081, {}).ok());
+  ebpf::UplinkFilter filter;
+  filter.vteps = {core::IpAddress::parse("192.0.2.9").value()};
+  filter.tunnel_port = 6081;
+  ASSERT_TRUE(hooks_->set_uplink_filter(ifindex_, filter).ok());
   EXPECT_EQ(entries("uplink_ipv4", 8), 1u);
   EXPECT_EQ(entries("uplink_ipv6", 20), 0u);
-  auto refused =
-      hooks_->set_uplink_filter(ifindex_, vteps, 6081, std::vector{core::Prefix::parse("0.0.0.0/0").value()});
+  filter.local_pods = {core::Prefix::parse("0.0.0.0/0").value()};
+  auto refused = hooks_->set_uplink_filter(ifindex_, filter);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, "FL3107");
   EXPECT_EQ(entries("uplink_ipv4", 8), 1u) << "a refused filter changes nothing";
+}
+
+TEST_F(Uplink, WhatServicesNeedIsOneEntryPerAddress) {
+  attach_as_the_driver();
+  ebpf::UplinkFilter filter;
+  const auto node = core::IpAddress::parse("192.0.2.1").value();
+  filter.vteps = filter.node_port_addresses = filter.snat_addresses = {node};
+  filter.snat_port_first = 61000, filter.snat_port_last = 65535;
+  filter.services.addresses = {core::IpAddress::parse("203.0.113.7").value(),
+                               core::IpAddress::parse("2001:db8:f::7").value()};
+  filter.services.node_ports = {{false, 6, 30080}, {true, 6, 30080}, {false, 17, 30053}};
+  ASSERT_TRUE(hooks_->set_uplink_filter(ifindex_, filter).ok());
+  EXPECT_EQ(entries("uplink_ipv4", 8), 2u);
+  EXPECT_EQ(entries("uplink_ipv6", 20), 1u);
+  EXPECT_EQ(entries("uplink_ports", 4), 3u);
+  filter.services = {};
+  ASSERT_TRUE(hooks_->set_uplink_filter(ifindex_, filter).ok());
+  EXPECT_EQ(entries("uplink_ipv4", 8), 1u);
+  EXPECT_EQ(entries("uplink_ports", 4), 0u);
 }
 
 TEST_F(Uplink, SomebodyElsesProgramIsRefusedAndLeft) {
