@@ -1,6 +1,7 @@
 #pragma once
 
 #include "controlplane/agent/agent_core.hpp"
+#include "controlplane/agent/health_server.hpp"
 #include "controlplane/agent/host_watch.hpp"
 #include "controlplane/agent/options.hpp"
 #include "controlplane/agent/publisher.hpp"
@@ -11,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,7 +37,7 @@ class Agent final : public AgentCore {
   // AgentCore
   [[nodiscard]] const std::string& node() const override { return intent_.self; }
   [[nodiscard]] const std::vector<core::Prefix>& pod_cidrs() const override {
-    return compiled_.state.settings.local_pods;
+    return compiler_.base().settings.local_pods;
   }
   [[nodiscard]] uint16_t pod_mtu() const override { return publisher_->pod_mtu(); }
   void attach(core::Endpoint endpoint, uint32_t timeout_ms, Done done) override;
@@ -49,6 +51,7 @@ class Agent final : public AgentCore {
   [[nodiscard]] const Publisher& publisher() const { return *publisher_; }
   [[nodiscard]] Publisher& publisher() { return *publisher_; }
   [[nodiscard]] const AgentOptions& options() const { return options_; }
+  [[nodiscard]] const NodeCompiler& compiler() const { return compiler_; }
   // What hinders, rendered, one after the other; empty when all is well.
   [[nodiscard]] std::string problems() const;
 
@@ -60,16 +63,24 @@ class Agent final : public AgentCore {
   void reload_later(std::chrono::milliseconds pause);
   void read_host();
   void sync_routes();
+  [[nodiscard]] bool note_addresses(const ServiceChanges& changes);
+  [[nodiscard]] std::set<core::IpAddress> service_addresses() const;
+  bool fold(const Event& event);
   void refresh();
+  [[nodiscard]] std::string wrong_with(const NodeCompiler::Changes& changes) const;
+  void note_refusals(const NodeCompiler::Changes& changes);
+  void sync_host();
   [[nodiscard]] std::optional<Error> not_ready() const;
   void note(const std::string& topic, std::vector<std::string> problems);
 
   boost::asio::io_context& io_;
   const AgentOptions options_;
   Intent intent_;
-  Compiled compiled_;
-  core::NodeState
-      previous_;  // what compile() keeps ids and ranges from: the dataplane's at first, then our own
+  NodeCompiler compiler_;  // adopts what the dataplane has on every connection, then keeps up by itself
+  bool is_compiled_ = false, publishes_all_ = true;
+  std::map<std::string, std::vector<Refusal>> logged_;                    // of Services, by their key
+  std::map<core::ServiceId, std::vector<core::IpAddress>> addresses_of_;  // load balancer and external ones
+  std::unique_ptr<HealthServer> health_;
   DirectorySource source_;
   std::unique_ptr<HostWatch> host_;
   std::unique_ptr<Publisher> publisher_;

@@ -112,12 +112,21 @@ Result<HostFacts> HostWatch::read(const std::string& uplink, const std::vector<c
 }
 
 Result<void> HostWatch::sync_pod_routes(const std::string& device, const core::NodeSettings& settings,
+                                        const std::set<core::IpAddress>& service_addresses,
                                         const std::vector<core::IpAddress>& local_addresses) {
   const Result<std::optional<LinkFacts>> link = find_link(state_->requests, device);
   if (!link) return link.error();
   if (!*link || ((*link)->flags & IFF_UP) == 0) return {};
+  // ClusterIPs like pods: the node's own processes reach them through the forwarder.
+  std::vector<core::Prefix> ranges = settings.cluster_pods;
+  ranges.insert(ranges.end(), settings.cluster_services.begin(), settings.cluster_services.end());
+  for (const core::IpAddress& address : service_addresses) {
+    // One of the node's own is the kernel's, and a route cannot change that.
+    if (std::find(local_addresses.begin(), local_addresses.end(), address) == local_addresses.end())
+      ranges.push_back(core::Prefix::host(address));
+  }
   std::vector<KernelRoute> wanted;
-  for (const core::Prefix& prefix : settings.cluster_pods) {
+  for (const core::Prefix& prefix : ranges) {
     const core::IpAddress& own = prefix.address.is_ipv4() ? settings.vtep4 : settings.vtep6;
     const bool is_here =
         std::find(local_addresses.begin(), local_addresses.end(), own) != local_addresses.end();
@@ -130,7 +139,8 @@ Result<void> HostWatch::sync_pod_routes(const std::string& device, const core::N
   const Result<RouteChanges> changes = sync_routes(state_->requests, wanted);
   if (!changes) return changes.error();
   if (changes->put + changes->removed > 0) {
-    spdlog::info("kernel routes to pods by {}: {} put, {} removed", device, changes->put, changes->removed);
+    spdlog::info("kernel routes to pods and services by {}: {} put, {} removed", device, changes->put,
+                 changes->removed);
   }
   return {};
 }

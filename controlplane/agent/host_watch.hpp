@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -37,9 +38,11 @@ class HostWatch {
                                        const std::vector<core::IpAddress>& internal_ips,
                                        const std::vector<std::string>& patterns);
 
-  // Makes the cluster's pod ranges lead to `device` with this node's addresses as source. Without the device
-  // nothing is done: its coming is an event. Errors: FL4301, FL4304.
+  // Makes the cluster's pod and service ranges and `service_addresses`, those of Services beyond the ranges,
+  // lead to `device` with this node's addresses as source. Without the device nothing is done: its coming is
+  // an event. Errors: FL4301, FL4304.
   [[nodiscard]] Result<void> sync_pod_routes(const std::string& device, const core::NodeSettings& settings,
+                                             const std::set<core::IpAddress>& service_addresses,
                                              const std::vector<core::IpAddress>& local_addresses);
 
  private:

@@ -18,8 +18,16 @@ namespace asio = boost::asio;
 // After a refusal, or an MTU that could not be set: long enough not to spin, short enough to heal unnoticed.
 constexpr std::chrono::milliseconds kRetry{1000};
 
-bool same_content(const core::NodeState& a, const core::NodeState& b) {
+bool same_base(const core::NodeState& a, const core::NodeState& b) {
   return a.settings == b.settings && a.endpoints == b.endpoints && a.peers == b.peers && a.routes == b.routes;
+}
+
+bool same_content(const core::NodeState& a, const core::NodeState& b) {
+  return same_base(a, b) && std::equal(a.services.begin(), a.services.end(), b.services.begin(),
+                                       b.services.end(), [](const auto& left, const auto& right) {
+                                         return left.first == right.first && (left.second == right.second ||
+                                                                              *left.second == *right.second);
+                                       });
 }
 
 }  // namespace
@@ -63,11 +71,38 @@ void Publisher::start() {
 void Publisher::want(core::NodeState state) {
   state.generation = 0;
   if (version_ != 0 && same_content(wanted_, state)) return;
-  // The first state may be what the dataplane has already: on_state() and pump() decide about its number.
-  const bool is_numbered = wanted_.generation != 0;
+  state.generation = wanted_.generation;
   wanted_ = std::move(state);
+  all_differs_ = true;
+  wanted_changed();
+}
+
+void Publisher::want(const core::NodeState* base, const ServiceChanges& services) {
+  const bool has_base = base != nullptr && !same_base(wanted_, *base);
+  if (version_ != 0 && !has_base && services.empty()) return;
+  if (has_base) {
+    const uint64_t generation = wanted_.generation;
+    auto kept = std::move(wanted_.services);
+    wanted_ = *base;
+    wanted_.generation = generation;
+    wanted_.services = std::move(kept);
+    base_differs_ = true;
+  }
+  for (const auto& service : services.upserts) {
+    wanted_.services[service->id] = service;
+    services_differ_.insert(service->id);
+  }
+  for (const core::ServiceId id : services.removals) {
+    wanted_.services.erase(id);
+    services_differ_.insert(id);
+  }
+  wanted_changed();
+}
+
+void Publisher::wanted_changed() {
   ++version_;
-  if (is_numbered) number_wanted();
+  // The first state may be what the dataplane has already: on_state() and pump() decide about its number.
+  if (wanted_.generation != 0) number_wanted();
   pump();
 }
 
@@ -84,8 +119,13 @@ uint16_t Publisher::pod_mtu() const {
 // ---- the connection -------------------------------------------------------------------------------------
 
 void Publisher::on_up() {
+  pages_ = {};
+  ask_state();
+}
+
+void Publisher::ask_state() {
   rpc::Request request;
-  request.mutable_get_state();
+  *request.mutable_get_state() = pages_.next();
   link_->call(request, [this](const Result<rpc::Response>& response) { on_state(response); });
 }
 
@@ -102,12 +142,14 @@ void Publisher::on_state(const Result<rpc::Response>& response) {
     if (link_->is_up()) refused(response.error());  // otherwise on_down() follows
     return;
   }
-  Result<core::NodeState> state = ipc::from_message(response->state());
-  if (!state) return refused(state.error());
-  remote_ = std::move(*state);
+  const Result<bool> is_whole = pages_.add(response->state());
+  if (!is_whole) return refused(is_whole.error());
+  if (!*is_whole) return ask_state();
+  remote_ = pages_.take();
+  all_differs_ = true;
   generations_.at_least(remote_.generation);
-  spdlog::info("connected to the dataplane: generation {}, {} endpoints, {} peers", remote_.generation,
-               remote_.endpoints.size(), remote_.peers.size());
+  spdlog::info("connected to the dataplane: generation {}, {} endpoints, {} peers, {} services",
+               remote_.generation, remote_.endpoints.size(), remote_.peers.size(), remote_.services.size());
   if (remote_.generation != 0) hooks_.dataplane_has(remote_);
   if (version_ != 0 && wanted_.generation <= remote_.generation) {
     if (same_content(wanted_, remote_)) {
@@ -118,6 +160,7 @@ void Publisher::on_state(const Result<rpc::Response>& response) {
   }
   knows_remote_ = true;  // from here on pump() publishes
   hinder(std::nullopt);
+  hooks_.changed();
   pump();
 }
 
@@ -131,34 +174,79 @@ void Publisher::pump() {
   publish();
 }
 
+// From what the dataplane has to what is wanted, at the cost of what differs.
+core::NodeStateDelta Publisher::next_change() {
+  core::NodeStateDelta delta;
+  if (all_differs_ || remote_.generation == 0) {
+    delta = core::diff(remote_, wanted_);
+  } else {
+    if (base_differs_) {
+      auto has = std::move(remote_.services), wants = std::move(wanted_.services);
+      remote_.services.clear();
+      wanted_.services.clear();
+      delta = core::diff(remote_, wanted_);
+      remote_.services = std::move(has);
+      wanted_.services = std::move(wants);
+    }
+    delta.from_generation = remote_.generation;
+    delta.to_generation = wanted_.generation;
+    for (const core::ServiceId id : services_differ_) {
+      const auto wants = wanted_.services.find(id);
+      const auto has = remote_.services.find(id);
+      if (wants == wanted_.services.end()) {
+        if (has != remote_.services.end()) delta.remove_services.push_back(id);
+      } else if (has == remote_.services.end() || has->second != wants->second) {
+        delta.upsert_services.push_back(wants->second);
+      }
+    }
+  }
+  all_differs_ = base_differs_ = false;
+  services_differ_.clear();
+  return delta;
+}
+
 void Publisher::publish() {
   lower_pod_mtu();
-  in_flight_ = wanted_;
+  in_flight_ = next_change();
+  next_service_ = 0;
   in_flight_version_ = version_;
   is_publishing_ = true;
   sent_at_ = std::chrono::steady_clock::now();
+  send_part();
+}
+
+void Publisher::send_part() {
   rpc::Request request;
-  *request.mutable_publish()->mutable_delta() = ipc::to_message(core::diff(remote_, in_flight_));
+  *request.mutable_publish()->mutable_delta() = ipc::next_part(in_flight_, next_service_);
+  request.mutable_publish()->set_more(next_service_ < in_flight_.upsert_services.size());
   link_->call(request, [this](const Result<rpc::Response>& response) { on_published(response); });
 }
 
 void Publisher::on_published(const Result<rpc::Response>& response) {
+  if (response && next_service_ < in_flight_.upsert_services.size()) return send_part();
   is_publishing_ = false;
   if (!response) {
     if (link_->is_up()) {
       refused(Error{"FL5021",
-                    "the dataplane refused generation " + std::to_string(in_flight_.generation) + ": " +
+                    "the dataplane refused generation " + std::to_string(in_flight_.to_generation) + ": " +
                         response.error().what,
                     response.error().fix});
     }
     return;
   }
+  if (std::string wrong = core::apply(remote_, in_flight_); !wrong.empty()) {
+    // What it has is not what we thought: ask.
+    return refused(Error{"FL5021", "the dataplane took a change that does not fit: " + wrong, "report this"});
+  }
   const auto took = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - sent_at_);
   spdlog::info(
-      "generation {} programmed in {:.1f} ms: {} endpoints, {} peers, {} routes, mode {}, pod MTU {}",
-      in_flight_.generation, took.count(), in_flight_.endpoints.size(), in_flight_.peers.size(),
-      in_flight_.routes.size(), in_flight_.settings.mode, in_flight_.settings.pod_mtu);
-  remote_ = std::move(in_flight_);
+      "generation {} programmed in {:.1f} ms: {} endpoints, {} peers, {} routes, {} services ({} changed), "
+      "mode "
+      "{}, pod MTU {}",
+      remote_.generation, took.count(), remote_.endpoints.size(), remote_.peers.size(), remote_.routes.size(),
+      remote_.services.size(), in_flight_.upsert_services.size() + in_flight_.remove_services.size(),
+      remote_.settings.mode, remote_.settings.pod_mtu);
+  in_flight_ = {};
   programmed_generation_ = remote_.generation;
   programmed_version_ = in_flight_version_;
   hinder(std::nullopt);

@@ -2,8 +2,10 @@
 
 #include "controlplane/agent/dataplane_link.hpp"
 #include "controlplane/agent/generation_file.hpp"
+#include "controlplane/calc/services.hpp"
 #include "dataplane/base/result.hpp"
 #include "dataplane/core/node_state.hpp"
+#include "dataplane/rpc/parts.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -11,6 +13,7 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 namespace fairlead::control {
@@ -49,6 +52,8 @@ class Publisher {
   // The state that shall be; its generation is ignored. Numbered at once, except the first one: the dataplane
   // may have it already, under a number that stays.
   void want(core::NodeState state);
+  // The same by what changed: `base` is all but the Services (nullptr: as before), and costs what it holds.
+  void want(const core::NodeState* base, const ServiceChanges& services);
 
   [[nodiscard]] const core::NodeState& wanted() const { return wanted_; }
   [[nodiscard]] uint64_t programmed_generation() const { return programmed_generation_; }
@@ -70,8 +75,12 @@ class Publisher {
   void on_up();
   void on_down(const Error& why);
   void on_state(const Result<rpc::Response>& response);
+  void ask_state();
+  void wanted_changed();
+  [[nodiscard]] core::NodeStateDelta next_change();
   void pump();
   void publish();
+  void send_part();
   void on_published(const Result<rpc::Response>& response);
   void settle();
   void number_wanted();
@@ -92,7 +101,13 @@ class Publisher {
   core::NodeState remote_;  // what the dataplane has, while knows_remote_
   bool knows_remote_ = false;
 
-  core::NodeState in_flight_;  // while is_publishing_
+  // What of wanted_ may differ from remote_, or from what in_flight_ makes of it.
+  bool base_differs_ = true, all_differs_ = true;
+  std::set<core::ServiceId> services_differ_;
+  ipc::StatePages pages_;  // of the dataplane's state, while it is read
+
+  core::NodeStateDelta in_flight_;  // while is_publishing_
+  std::size_t next_service_ = 0;    // of in_flight_, to be sent
   uint64_t in_flight_version_ = 0;
   bool is_publishing_ = false;
   std::chrono::steady_clock::time_point sent_at_;

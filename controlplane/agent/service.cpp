@@ -5,6 +5,7 @@
 #include "dataplane/base/diagnostic.hpp"
 #include "dataplane/base/version.hpp"
 #include "dataplane/rpc/convert.hpp"
+#include "dataplane/rpc/parts.hpp"
 
 #include <algorithm>
 #include <unistd.h>
@@ -14,6 +15,7 @@ namespace {
 
 constexpr uint32_t kDefaultWaitMs = 30'000;
 constexpr uint32_t kLongestWaitMs = 600'000;
+constexpr int kMostRefusals = 10'000;  // an answer must fit into one message
 
 }  // namespace
 
@@ -24,7 +26,10 @@ void AgentServer::handle(const rpc::Request& request, const ipc::Reply& reply) {
       *response.mutable_agent_status() = status();
       break;
     case rpc::Request::kGetState:
-      *response.mutable_state() = ipc::to_message(agent_.publisher().wanted());
+      *response.mutable_state() = ipc::page_of(agent_.publisher().wanted(), request.get_state());
+      break;
+    case rpc::Request::kGetRefusals:
+      *response.mutable_refusals() = refusals();
       break;
     case rpc::Request::kFindPod:
       return find_pod(request.find_pod(), reply);
@@ -53,6 +58,8 @@ rpc::AgentStatus AgentServer::status() const {
   status.set_last_error(agent_.problems());
   status.set_nodes(static_cast<uint32_t>(agent_.intent().nodes.size()));
   status.set_endpoints(static_cast<uint32_t>(agent_.intent().endpoints.size()));
+  status.set_services(static_cast<uint32_t>(agent_.intent().services.size()));
+  status.set_services_refused(static_cast<uint32_t>(agent_.compiler().service_refusals().size()));
   status.set_mode(std::string(mode_name(agent_.intent().network.mode)));
   for (const core::Prefix& prefix : agent_.pod_cidrs()) status.add_pod_cidrs(prefix.text());
   status.set_addresses_free4(pods_.free_ipv4());
@@ -60,6 +67,25 @@ rpc::AgentStatus AgentServer::status() const {
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_).count()));
   status.set_pid(static_cast<uint32_t>(::getpid()));
   return status;
+}
+
+rpc::RefusalsReply AgentServer::refusals() const {
+  rpc::RefusalsReply reply;
+  uint64_t total = 0;
+  for (const auto& [key, refusals] : agent_.compiler().service_refusals()) {
+    total += refusals.size();
+    for (const Refusal& refusal : refusals) {
+      if (reply.refusals_size() == kMostRefusals) break;
+      rpc::Refusal& row = *reply.add_refusals();
+      row.set_code(refusal.code);
+      row.set_object(refusal.object);
+      row.set_field(refusal.field);
+      row.set_reason(refusal.reason);
+      row.set_service(key);
+    }
+  }
+  reply.set_total(total);
+  return reply;
 }
 
 // What is attached here is known best; Pod objects say where the others are.

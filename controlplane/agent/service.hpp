@@ -19,6 +19,7 @@ class AgentServer {
 
  private:
   [[nodiscard]] rpc::AgentStatus status() const;
+  [[nodiscard]] rpc::RefusalsReply refusals() const;
   void find_pod(const rpc::FindPodRequest& request, const ipc::Reply& reply) const;
   void set_mode(const rpc::SetModeRequest& request, const ipc::Reply& reply);
   void wait(const rpc::WaitRequest& request, const ipc::Reply& reply);

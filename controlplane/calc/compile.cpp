@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <set>
+#include <utility>
 
 namespace fairlead::control {
 namespace {
@@ -14,8 +15,17 @@ using core::Prefix;
 
 // Outer headers in front of the inner IP packet: Ethernet of the inner frame 14, VXLAN or Geneve without
 // options 8, UDP 8, and IPv4 20 or IPv6 40. The outer Ethernet header does not count against the MTU.
+// Direct server return is chosen, checked and carried to the dataplane; no engine does it yet. A Service that
+// asks for it is told so and served the ordinary way.
+constexpr bool kEngineReturnsDirectly = false;
+
 constexpr uint16_t kOverheadIpv4 = 14 + 8 + 8 + 20;
 constexpr uint16_t kOverheadIpv6 = 14 + 8 + 8 + 40;
+
+// Direct server return by Geneve: one option, its header 4, the frontend's address 4 or 16, and port,
+// protocol and padding 4.
+constexpr uint16_t kReplyOptionIpv4 = 4 + 4 + 4;
+constexpr uint16_t kReplyOptionIpv6 = 4 + 16 + 4;
 
 constexpr uint16_t kSmallestMtu = 576;      // RFC 791: what every host must take
 constexpr uint16_t kSmallestWanted = 1280;  // RFC 8200 section 5, and the schema's lower bound
@@ -24,6 +34,20 @@ IpAddress of_family(const std::vector<IpAddress>& addresses, core::Family family
   const auto found = std::find_if(addresses.begin(), addresses.end(),
                                   [&](const IpAddress& a) { return a.family == family; });
   return found == addresses.end() ? IpAddress{} : *found;
+}
+
+uint16_t overhead_of(const core::NodeSettings& s) {
+  return s.vtep4 || !s.vtep6 ? kOverheadIpv4 : kOverheadIpv6;
+}
+uint16_t ipip_overhead(const core::NodeSettings& s) {
+  return s.vtep4 || !s.vtep6 ? 20 : 40;
+}
+
+std::string does_not_fit(const core::NodeSettings& s, const char* what, int overhead) {
+  if (s.pod_mtu + overhead <= s.uplink_mtu) return {};
+  return std::string(what) + " needs " + std::to_string(overhead) + " bytes in front of pods' " +
+         std::to_string(s.pod_mtu) + ", the uplink's MTU is " + std::to_string(s.uplink_mtu) +
+         "; replies go through this node";
 }
 
 class Compiler {
@@ -38,6 +62,39 @@ class Compiler {
     endpoints();
     mtu();
     return std::move(out_);
+  }
+
+  // Of what run() has made.
+  [[nodiscard]] static ServiceSurroundings surroundings(const Intent& intent, const core::NodeState& state) {
+    ServiceSurroundings around;
+    const core::NodeSettings& s = state.settings;
+    around.self = intent.self;
+    if (const auto self = intent.nodes.find(intent.self); self != intent.nodes.end())
+      around.zone = self->second.zone;
+    around.cluster_pods = s.cluster_pods;
+    around.cluster_services = s.cluster_services;
+    around.external_ip_ranges = intent.network.external_ip_ranges;
+    for (const IpAddress& address : intent.host.local_addresses)
+      around.node_addresses.emplace(address, "node/" + intent.self);
+    for (const auto& [name, node] : intent.nodes) {
+      for (const IpAddress& address : node.internal_ips)
+        around.node_addresses.emplace(address, "node/" + name);
+    }
+    around.snat_port_first = s.snat_port_first;
+    around.snat_port_last = s.snat_port_last;
+    around.tunnel_port = s.tunnel_port;
+    around.reply_path = intent.network.reply_path;
+    for (const bool is_ipv6 : {false, true}) {
+      if (!kEngineReturnsDirectly) {
+        around.geneve_does_not_fit[is_ipv6] = around.ipip_does_not_fit[is_ipv6] =
+            "no engine of this version returns directly; replies go through this node";
+        continue;
+      }
+      around.geneve_does_not_fit[is_ipv6] =
+          does_not_fit(s, "Geneve", overhead_of(s) + (is_ipv6 ? kReplyOptionIpv6 : kReplyOptionIpv4));
+      around.ipip_does_not_fit[is_ipv6] = does_not_fit(s, "IPIP", ipip_overhead(s));
+    }
+    return around;
   }
 
  private:
@@ -55,6 +112,10 @@ class Compiler {
     s.vni = intent_.network.vni;
     s.tunnel_port = intent_.network.port;
     s.uplink_mtu = intent_.host.uplink_mtu;
+    s.cluster_services = intent_.network.services;
+    s.no_masquerade = intent_.network.non_masquerade_cidrs;
+    s.snat_port_first = intent_.network.snat_port_first;
+    s.snat_port_last = intent_.network.snat_port_last;
     const auto self = intent_.nodes.find(intent_.self);
     if (self == intent_.nodes.end()) {
       refuse("FL1033", "node/" + intent_.self, "metadata.name", "no Node object carries this node's name");
@@ -69,6 +130,11 @@ class Compiler {
                address.text() + " is not an address of this host");
       }
     }
+    node_port_addresses();
+    if (intent_.network.masquerade) {
+      s.masquerade4 = s.vtep4;
+      s.masquerade6 = s.vtep6;
+    }
     const IpAddress vtep = s.vtep4 ? s.vtep4 : s.vtep6;
     if (!vtep) {
       refuse("FL1031", "node/" + intent_.self, "status.addresses",
@@ -76,6 +142,21 @@ class Compiler {
     } else {
       s.vtep_mac = self->second.vtep_mac.value_or(core::default_vtep_mac(vtep));
     }
+  }
+
+  void node_port_addresses() {
+    core::NodeSettings& s = out_.state.settings;
+    const std::vector<Prefix>& wanted = intent_.network.node_port_addresses;
+    const std::vector<IpAddress> own =
+        wanted.empty() ? std::vector{s.vtep4, s.vtep6} : intent_.host.local_addresses;
+    std::set<IpAddress> chosen;
+    for (const IpAddress& address : own) {
+      const bool is_wanted =
+          wanted.empty() || std::any_of(wanted.begin(), wanted.end(),
+                                        [&](const Prefix& range) { return range.contains(address); });
+      if (address && is_wanted) chosen.insert(address);
+    }
+    s.node_port_addresses.assign(chosen.begin(), chosen.end());
   }
 
   // Which node has which pod CIDR; own ones become local.
@@ -252,6 +333,16 @@ class Compiler {
     if (intent_.network.mode == Mode::kOverlay) {
       overhead = std::max(overhead, s.vtep4 || !s.vtep6 ? kOverheadIpv4 : kOverheadIpv6);
     }
+    // Pods' own MTU is what backends tell clients to send at most (TCP's MSS), so that what came from outside
+    // fits with the reply path's header in front, too.
+    if (kEngineReturnsDirectly && intent_.network.reply_path == core::ReplyPath::kIpInIp)
+      overhead = std::max(overhead, ipip_overhead(s));
+    if (kEngineReturnsDirectly && intent_.network.reply_path == core::ReplyPath::kGeneve) {
+      const bool has_ipv6 = std::any_of(s.local_pods.begin(), s.local_pods.end(),
+                                        [](const Prefix& range) { return range.address.is_ipv6(); });
+      const int option = has_ipv6 ? kReplyOptionIpv6 : kReplyOptionIpv4;
+      overhead = std::max(overhead, static_cast<uint16_t>(overhead_of(s) + option));
+    }
     const auto room = static_cast<uint16_t>(std::max<int>(s.uplink_mtu - overhead, kSmallestMtu));
     s.pod_mtu = room;
     const uint16_t wanted = intent_.network.mtu;
@@ -277,7 +368,85 @@ class Compiler {
 }  // namespace
 
 Compiled compile(const Intent& intent, const core::NodeState& previous) {
-  return Compiler(intent, previous).run();
+  NodeCompiler compiler;
+  compiler.adopt(previous);
+  static_cast<void>(compiler.update(intent));
+  return {compiler.state(), compiler.refusals(), compiler.health_checks()};
+}
+
+void NodeCompiler::adopt(const core::NodeState& has) {
+  compiler_ = {};
+  compiler_.adopt(has.services);
+  adopted_ = has;
+  services_.clear();
+  services_.swap(adopted_->services);
+  is_base_dirty_ = is_restarted_ = true;
+}
+
+void NodeCompiler::changed(const Event& event) {
+  const bool is_of_services = std::holds_alternative<ServiceUpserted>(event) ||
+                              std::holds_alternative<ServiceDeleted>(event) ||
+                              std::holds_alternative<EndpointSliceUpserted>(event) ||
+                              std::holds_alternative<EndpointSliceDeleted>(event);
+  // Pods that are only named, not attached, forward nothing.
+  const bool is_name =
+      std::holds_alternative<PodUpserted>(event) || std::holds_alternative<PodDeleted>(event);
+  is_base_dirty_ |= !is_of_services && !is_name;
+  if (is_of_services && !is_restarted_) compiler_.changed(event);
+}
+
+NodeCompiler::Changes NodeCompiler::update(const Intent& intent) {
+  Changes changes;
+  if (is_base_dirty_) {
+    Compiled base = Compiler(intent, adopted_ ? *adopted_ : base_).run();
+    adopted_.reset();
+    base_ = std::move(base.state);
+    base_refusals_ = std::move(base.refusals);
+    surroundings_ = Compiler::surroundings(intent, base_);
+    is_base_dirty_ = false;
+    changes.base = true;
+  }
+  if (std::exchange(is_restarted_, false)) {
+    compiler_.restart(intent);
+    ServiceChanges all = compiler_.update(intent, surroundings_);
+    changes.services = from(all);
+    return changes;
+  }
+  changes.services = compiler_.update(intent, surroundings_);
+  for (const auto& service : changes.services.upserts) services_[service->id] = service;
+  for (const core::ServiceId id : changes.services.removals) services_.erase(id);
+  return changes;
+}
+
+// `all` begins from nothing; what differs from what was there before is the change.
+ServiceChanges NodeCompiler::from(ServiceChanges& all) {
+  std::map<core::ServiceId, std::shared_ptr<const core::Service>> before;
+  before.swap(services_);
+  ServiceChanges changes;
+  changes.refusals = std::move(all.refusals);
+  changes.health_checks = true;
+  for (const auto& service : all.upserts) {
+    const auto had = before.find(service->id);
+    if (had == before.end() || !(*had->second == *service)) changes.upserts.push_back(service);
+    services_.emplace(service->id, service);
+  }
+  for (const auto& [id, service] : before) {
+    if (!services_.contains(id)) changes.removals.push_back(id);
+  }
+  return changes;
+}
+
+core::NodeState NodeCompiler::state() const {
+  core::NodeState state = base_;
+  state.services = services_;
+  return state;
+}
+
+std::vector<Refusal> NodeCompiler::refusals() const {
+  std::vector<Refusal> all = base_refusals_;
+  for (const auto& [key, refusals] : compiler_.refusals())
+    all.insert(all.end(), refusals.begin(), refusals.end());
+  return all;
 }
 
 }  // namespace fairlead::control

@@ -22,7 +22,7 @@ Error failure(const std::string& doing, const std::string& fix) {
 Result<std::string> read_sysctl(const std::string& name) {
   const int fd = ::open(path_of(name).c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return failure("read " + path_of(name), "check that this kernel has it");
-  char text[256];
+  char text[16384];  // lists of ports are long
   const ssize_t length = ::read(fd, text, sizeof text);
   const int read_errno = errno;
   ::close(fd);
@@ -41,7 +41,8 @@ Result<bool> ensure_sysctl(const std::string& name, const std::string& value) {
   const std::string fix = "set it by hand (sysctl -w), or mount /proc/sys writable";
   const int fd = ::open(path_of(name).c_str(), O_WRONLY | O_CLOEXEC);
   if (fd < 0) return failure(doing, fix);
-  const bool done = ::write(fd, value.data(), value.size()) == static_cast<ssize_t>(value.size());
+  const std::string line = value + "\n";  // an empty value is a line, too
+  const bool done = ::write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size());
   const int write_errno = errno;
   ::close(fd);
   errno = write_errno;

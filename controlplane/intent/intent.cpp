@@ -36,6 +36,14 @@ struct Apply {
     return upsert(intent.endpoints, event.endpoint.id, event.endpoint);
   }
   bool operator()(const EndpointDetached& event) const { return intent.endpoints.erase(event.id) > 0; }
+  bool operator()(const ServiceUpserted& event) const {
+    return upsert(intent.services, key_of(event.service), event.service);
+  }
+  bool operator()(const ServiceDeleted& event) const { return intent.services.erase(event.key) > 0; }
+  bool operator()(const EndpointSliceUpserted& event) const {
+    return upsert(intent.slices, key_of(event.slice), event.slice);
+  }
+  bool operator()(const EndpointSliceDeleted& event) const { return intent.slices.erase(event.key) > 0; }
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "controlplane/intent/service_objects.hpp"
 #include "dataplane/core/address.hpp"
 #include "dataplane/core/node_state.hpp"
 
@@ -24,6 +25,7 @@ struct NodeObject {
       internal_ips;  // status.addresses, type InternalIP, at most one per family (the first)
   std::vector<core::Prefix> pod_cidrs;       // spec.podCIDRs (spec.podCIDR when that is absent)
   std::optional<core::MacAddress> vtep_mac;  // annotation fairlead.io/vtep-mac
+  std::string zone = {};                     // label topology.kubernetes.io/zone; empty: none
   bool operator==(const NodeObject&) const = default;
 };
 
@@ -46,6 +48,12 @@ struct ClusterNetwork {
   std::string engine = "Auto";
   std::string polling = "Adaptive";
   std::vector<std::string> uplink_match;
+  std::vector<core::Prefix> node_port_addresses;  // empty: the Node's InternalIPs
+  std::vector<core::Prefix> external_ip_ranges;   // externalIPs outside of these are refused
+  core::ReplyPath reply_path = core::ReplyPath::kThisNode;
+  bool masquerade = true;
+  std::vector<core::Prefix> non_masquerade_cidrs;
+  uint16_t snat_port_first = 61000, snat_port_last = 65535;
   bool operator==(const ClusterNetwork&) const = default;
 };
 
@@ -65,6 +73,8 @@ struct Intent {
   std::map<std::string, NodeObject> nodes;
   std::map<std::string, PodObject> pods;                 // namespace/name
   std::map<core::EndpointId, core::Endpoint> endpoints;  // attached by CNI on this node
+  std::map<std::string, ServiceObject> services;         // namespace/name
+  std::map<std::string, EndpointSliceObject> slices;     // namespace/name
 };
 
 struct NodeUpserted {
@@ -91,8 +101,21 @@ struct EndpointAttached {
 struct EndpointDetached {
   core::EndpointId id;
 };
+struct ServiceUpserted {
+  ServiceObject service;
+};
+struct ServiceDeleted {
+  std::string key;
+};
+struct EndpointSliceUpserted {
+  EndpointSliceObject slice;
+};
+struct EndpointSliceDeleted {
+  std::string key;
+};
 using Event = std::variant<NodeUpserted, NodeDeleted, PodUpserted, PodDeleted, NetworkChanged, HostChanged,
-                           EndpointAttached, EndpointDetached>;
+                           EndpointAttached, EndpointDetached, ServiceUpserted, ServiceDeleted,
+                           EndpointSliceUpserted, EndpointSliceDeleted>;
 
 // Folds one event in; true when something changed.
 bool apply(Intent& intent, const Event& event);

@@ -91,16 +91,24 @@ void decode_object(const YamlNode& node, const std::optional<Kind>& implied, Yam
     }
     return;
   }
+  if (api_version == "discovery.k8s.io/v1" && name.starts_with("EndpointSlice")) {
+    into.is_ours = true;
+    if (name == "EndpointSlice") return decode_endpoint_slice(node, report, into.objects);
+    if (name == "EndpointSliceList")
+      return decode_list(node, Kind{api_version, "EndpointSlice"}, report, into);
+  }
   if (api_version != "v1") {
     into.ignored.push_back(api_version + " " + name);
     return;
   }
-  if (name == "Node" || name == "Pod") into.is_ours = true;
+  if (name == "Node" || name == "Pod" || name == "Service") into.is_ours = true;
   if (name == "Node") return decode_node(node, report, into.objects);
   if (name == "Pod") return decode_pod(node, report, into.objects);
+  if (name == "Service") return decode_service(node, report, into.objects);
   if (name == "List") return decode_list(node, std::nullopt, report, into);
   if (name == "NodeList") return decode_list(node, Kind{"v1", "Node"}, report, into);
   if (name == "PodList") return decode_list(node, Kind{"v1", "Pod"}, report, into);
+  if (name == "ServiceList") return decode_list(node, Kind{"v1", "Service"}, report, into);
   into.ignored.push_back(api_version + " " + name);
 }
 
@@ -143,6 +151,18 @@ std::optional<std::string> read_text(const YamlNode& node, const std::string& pa
   report.add(
       "FL1004", node, path + ": found " + node.describe() + ", wanted text",
       node.kind == YamlNode::Kind::kScalar && !node.is_null() ? "quote it: \"" + node.text + "\"" : "");
+  return std::nullopt;
+}
+
+std::optional<bool> read_bool(const YamlNode& node, const std::string& path, YamlReport& report) {
+  if (node.kind == YamlNode::Kind::kScalar && node.scalar == ScalarKind::kBool)
+    return node.text.front() == 't' || node.text.front() == 'T';
+  if (node.kind == YamlNode::Kind::kScalar && node.scalar == ScalarKind::kAmbiguous) {
+    ambiguous(node, path, report);
+    return std::nullopt;
+  }
+  report.add("FL1004", node, path + ": found " + node.describe() + ", wanted true or false",
+             node.text == "true" || node.text == "false" ? "remove the quotes" : "");
   return std::nullopt;
 }
 

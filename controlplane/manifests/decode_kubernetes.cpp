@@ -8,13 +8,7 @@ namespace fairlead::control {
 namespace {
 
 constexpr std::string_view kVtepMacAnnotation = "fairlead.io/vtep-mac";
-
-// The group to read fields from; nullptr when it is absent, or wrong and said so.
-const YamlNode* group(const YamlNode& parent, std::string_view key, const std::string& path,
-                      YamlReport& report) {
-  const YamlNode* node = parent.find(key);
-  return node != nullptr && expect_mapping(*node, path, report) ? node : nullptr;
-}
+constexpr std::string_view kZoneLabel = "topology.kubernetes.io/zone";
 
 // RFC 1123 subdomain, as the API checks object names.
 bool is_dns_name(std::string_view name) {
@@ -32,27 +26,6 @@ bool is_dns_name(std::string_view name) {
     label_begins = false;
   }
   return !label_begins && is_alnum(name.back());
-}
-
-std::optional<std::string> read_name(const YamlNode& node, const std::string& path, YamlReport& report) {
-  auto text = read_text(node, path, report);
-  if (!text || is_dns_name(*text)) return text;
-  report.add("FL1021", node, path + ": found \"" + *text + "\", wanted a DNS name in lower case", "",
-             "letters, digits, '-' and '.'; begins and ends with a letter or digit");
-  return std::nullopt;
-}
-
-// metadata.name; nullopt when it is missing or wrong, and said so.
-std::optional<std::string> object_name(const YamlNode& root, const YamlNode* metadata, YamlReport& report) {
-  if (metadata == nullptr && root.find("metadata") != nullptr)
-    return std::nullopt;  // wrong type, said already
-  const YamlNode* name = metadata == nullptr ? nullptr : metadata->find("name");
-  if (name == nullptr) {
-    report.add("FL1010", metadata == nullptr ? root : *metadata, "metadata.name is missing",
-               "add metadata: {name: ...}");
-    return std::nullopt;
-  }
-  return read_name(*name, "metadata.name", report);
 }
 
 void read_pod_cidrs(const YamlNode& spec, YamlReport& report, std::vector<core::Prefix>& into) {
@@ -129,7 +102,7 @@ void read_pod_ips(const YamlNode& status, YamlReport& report, std::vector<core::
 }
 
 void read_annotations(const YamlNode& metadata, YamlReport& report, NodeObject& node) {
-  const YamlNode* annotations = group(metadata, "annotations", "metadata.annotations", report);
+  const YamlNode* annotations = read_group(metadata, "annotations", "metadata.annotations", report);
   if (annotations == nullptr) return;
   for (const YamlMember& member : annotations->members) {
     const std::string& key = member.key->text;
@@ -159,14 +132,47 @@ void read_annotations(const YamlNode& metadata, YamlReport& report, NodeObject& 
 
 }  // namespace
 
+const YamlNode* read_group(const YamlNode& parent, std::string_view key, const std::string& path,
+                           YamlReport& report) {
+  const YamlNode* node = parent.find(key);
+  return node != nullptr && expect_mapping(*node, path, report) ? node : nullptr;
+}
+
+std::optional<std::string> read_name(const YamlNode& node, const std::string& path, YamlReport& report) {
+  auto text = read_text(node, path, report);
+  if (!text || is_dns_name(*text)) return text;
+  report.add("FL1021", node, path + ": found \"" + *text + "\", wanted a DNS name in lower case", "",
+             "letters, digits, '-' and '.'; begins and ends with a letter or digit");
+  return std::nullopt;
+}
+
+std::optional<std::string> object_name(const YamlNode& root, const YamlNode* metadata, YamlReport& report) {
+  if (metadata == nullptr && root.find("metadata") != nullptr)
+    return std::nullopt;  // wrong type, said already
+  const YamlNode* name = metadata == nullptr ? nullptr : metadata->find("name");
+  if (name == nullptr) {
+    report.add("FL1010", metadata == nullptr ? root : *metadata, "metadata.name is missing",
+               "add metadata: {name: ...}");
+    return std::nullopt;
+  }
+  return read_name(*name, "metadata.name", report);
+}
+
 void decode_node(const YamlNode& root, YamlReport& report, std::vector<ManifestObject>& objects) {
   NodeObject node;
-  const YamlNode* metadata = group(root, "metadata", "metadata", report);
+  const YamlNode* metadata = read_group(root, "metadata", "metadata", report);
   const auto name = object_name(root, metadata, report);
   if (metadata != nullptr) read_annotations(*metadata, report, node);
-  if (const YamlNode* spec = group(root, "spec", "spec", report))
+  if (metadata != nullptr) {
+    const YamlNode* labels = read_group(*metadata, "labels", "metadata.labels", report);
+    if (const YamlNode* zone = labels == nullptr ? nullptr : labels->find(kZoneLabel)) {
+      if (auto text = read_text(*zone, "metadata.labels[" + std::string(kZoneLabel) + "]", report))
+        node.zone = *text;
+    }
+  }
+  if (const YamlNode* spec = read_group(root, "spec", "spec", report))
     read_pod_cidrs(*spec, report, node.pod_cidrs);
-  if (const YamlNode* status = group(root, "status", "status", report)) {
+  if (const YamlNode* status = read_group(root, "status", "status", report)) {
     read_internal_ips(*status, report, node.internal_ips);
   }
   if (!name) return;
@@ -176,7 +182,7 @@ void decode_node(const YamlNode& root, YamlReport& report, std::vector<ManifestO
 
 void decode_pod(const YamlNode& root, YamlReport& report, std::vector<ManifestObject>& objects) {
   PodObject pod;
-  const YamlNode* metadata = group(root, "metadata", "metadata", report);
+  const YamlNode* metadata = read_group(root, "metadata", "metadata", report);
   const auto name = object_name(root, metadata, report);
   pod.pod_namespace = "default";
   if (metadata != nullptr) {
@@ -187,12 +193,12 @@ void decode_pod(const YamlNode& root, YamlReport& report, std::vector<ManifestOb
       if (auto text = read_text(*at, "metadata.uid", report)) pod.uid = *text;
     }
   }
-  if (const YamlNode* spec = group(root, "spec", "spec", report)) {
+  if (const YamlNode* spec = read_group(root, "spec", "spec", report)) {
     if (const YamlNode* at = spec->find("nodeName")) {
       if (auto text = read_name(*at, "spec.nodeName", report)) pod.node = *text;
     }
   }
-  if (const YamlNode* status = group(root, "status", "status", report)) {
+  if (const YamlNode* status = read_group(root, "status", "status", report)) {
     read_pod_ips(*status, report, pod.addresses);
   }
   if (!name) return;

@@ -2,6 +2,7 @@
 #include "controlplane/manifests/schema.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 namespace fairlead::control {
 namespace {
@@ -15,6 +16,7 @@ class NetworkReader {
   void read(const YamlNode& root) {
     read_group(root, "");
     check_ranges(root);
+    check_snat_ports(root);
   }
 
  private:
@@ -87,6 +89,12 @@ class NetworkReader {
         if (const auto value = read_number(node, path, field.min, field.max, report_)) assign(field, *value);
         return;
       }
+      case FieldKind::kBool: {
+        if (const auto value = read_bool(node, path, report_)) assign(field, *value);
+        return;
+      }
+      case FieldKind::kPortRange:
+        return read_ports(node, field, path);
       case FieldKind::kCidrList:
         return read_cidrs(node, field, path);
       case FieldKind::kUplinkList:
@@ -143,6 +151,30 @@ class NetworkReader {
     assign(field, prefixes);
   }
 
+  void read_ports(const YamlNode& node, const Field& field, const std::string& path) {
+    const auto text = read_text(node, path, report_);
+    if (!text) return;
+    const std::size_t dash = text->find('-');
+    const auto number = [&](std::string_view part) -> std::optional<uint16_t> {
+      unsigned value = 0;
+      const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+      const bool is_number = error == std::errc() && end == part.data() + part.size() && part.front() != '0';
+      if (!is_number || value < field.min || value > field.max) return std::nullopt;
+      return static_cast<uint16_t>(value);
+    };
+    const auto first = dash == std::string::npos || dash == 0
+                           ? std::nullopt
+                           : number(std::string_view(*text).substr(0, dash));
+    const auto last =
+        !first || dash + 1 == text->size() ? std::nullopt : number(std::string_view(*text).substr(dash + 1));
+    if (!last || *last < *first) {
+      report_.add("FL1006", node, path + ": found \"" + *text + "\", wanted " + type_text(field),
+                  "such as " + std::string(field.default_text));
+      return;
+    }
+    assign(field, std::pair(*first, *last));
+  }
+
   void read_uplinks(const YamlNode& node, const Field& field, const std::string& path) {
     if (!expect_list(node, path, report_)) return;
     std::vector<std::string> globs;
@@ -160,6 +192,17 @@ class NetworkReader {
       globs.push_back(match->text);
     }
     assign(field, globs);
+  }
+
+  // A translated connection on the tunnel's port would be taken for a tunnel.
+  void check_snat_ports(const YamlNode& root) {
+    if (network_.port < network_.snat_port_first || network_.port > network_.snat_port_last) return;
+    const YamlNode* spec = root.find("spec");
+    report_.add("FL1016", spec == nullptr ? root : *spec,
+                "spec.egress.snatPorts " + std::to_string(network_.snat_port_first) + "-" +
+                    std::to_string(network_.snat_port_last) + " hold spec.overlay.port " +
+                    std::to_string(network_.port),
+                "move one of the two");
   }
 
   // Ranges within and between pods and services must not share addresses.

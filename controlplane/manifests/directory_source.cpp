@@ -25,6 +25,9 @@ int64_t to_ns(const timespec& time) {
 Event upserted(const ManifestObject& object) {
   if (const auto* node = std::get_if<NodeObject>(&object.value)) return NodeUpserted{*node};
   if (const auto* pod = std::get_if<PodObject>(&object.value)) return PodUpserted{*pod};
+  if (const auto* service = std::get_if<ServiceObject>(&object.value)) return ServiceUpserted{*service};
+  if (const auto* slice = std::get_if<EndpointSliceObject>(&object.value))
+    return EndpointSliceUpserted{*slice};
   return NetworkChanged{std::get<ClusterNetwork>(object.value)};
 }
 
@@ -32,6 +35,10 @@ Event deleted(const ManifestObject& object) {
   if (const auto* node = std::get_if<NodeObject>(&object.value)) return NodeDeleted{node->name};
   if (const auto* pod = std::get_if<PodObject>(&object.value))
     return PodDeleted{pod->pod_namespace + "/" + pod->name};
+  if (const auto* service = std::get_if<ServiceObject>(&object.value))
+    return ServiceDeleted{key_of(*service)};
+  if (const auto* slice = std::get_if<EndpointSliceObject>(&object.value))
+    return EndpointSliceDeleted{key_of(*slice)};
   return NetworkChanged{ClusterNetwork{}};
 }
 

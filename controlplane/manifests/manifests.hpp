@@ -14,8 +14,8 @@ namespace fairlead::control {
 
 // One object of a manifest that we read, and where it stands.
 struct ManifestObject {
-  std::variant<NodeObject, PodObject, ClusterNetwork> value;
-  std::string key;  // node/node-1, pod/default/a, clusternetwork/default
+  std::variant<NodeObject, PodObject, ClusterNetwork, ServiceObject, EndpointSliceObject> value;
+  std::string key;  // node/node-1, pod/default/a, service/default/web
   uint32_t line = 0, column = 0;
 
   bool operator==(const ManifestObject&) const = default;

@@ -1,9 +1,11 @@
 #include "controlplane/manifests/schema.hpp"
 
+#include "controlplane/manifests/service_entries.hpp"
 #include "dataplane/base/diagnostic.hpp"
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 
 namespace fairlead::control {
 namespace {
@@ -235,19 +237,71 @@ const std::array kFields = {
     Field{.path = "spec.services",
           .kind = FieldKind::kGroup,
           .default_text = "",
-          .sentence = "Where Services are reachable from outside."},
+          .sentence = "How Services are reachable from outside of the cluster."},
     Field{.path = "spec.services.nodePortAddresses",
           .kind = FieldKind::kCidrList,
           .default_text = "[]",
-          .sentence = "The node addresses that NodePorts answer on.",
-          .unsupported = {"*"},
-          .instead = "set []"},
+          .sentence = "NodePorts answer on a node's addresses within these ranges. Empty: on the InternalIPs "
+                      "of its Node.",
+          .assign = [](ClusterNetwork& n, const FieldValue& v) { n.node_port_addresses = prefixes(v); },
+          .current = [](const ClusterNetwork& n) { return list_text(n.node_port_addresses); }},
     Field{.path = "spec.services.externalIPRanges",
           .kind = FieldKind::kCidrList,
           .default_text = "[]",
-          .sentence = "The ranges that externalIPs may come from.",
-          .unsupported = {"*"},
-          .instead = "set []"},
+          .sentence = "The ranges that externalIPs of Services may come from. Any other is refused, so that "
+                      "nobody who may "
+                      "create a Service can take over somebody else's address.",
+          .assign = [](ClusterNetwork& n, const FieldValue& v) { n.external_ip_ranges = prefixes(v); },
+          .current = [](const ClusterNetwork& n) { return list_text(n.external_ip_ranges); }},
+    Field{.path = "spec.services.replyPath",
+          .kind = FieldKind::kWord,
+          .default_text = "ThisNode",
+          .sentence = "How a backend on another node gets a packet that came from outside. ThisNode: its "
+                      "source becomes "
+                      "this node, and replies come back through here. Geneve and IPIP: the client's address "
+                      "is kept and the "
+                      "reply goes straight to it (direct server return); pods' MTU leaves room for that "
+                      "header. A Service's "
+                      "annotation fairlead.io/reply-path overrides it.",
+          .allowed = {"ThisNode", "Geneve", "IPIP"},
+          .assign = [](ClusterNetwork& n, const FieldValue& v) { n.reply_path = *parse_reply_path(word(v)); },
+          .current = [](const ClusterNetwork& n) { return std::string(reply_path_name(n.reply_path)); }},
+    Field{.path = "spec.egress",
+          .kind = FieldKind::kGroup,
+          .default_text = "",
+          .sentence = "What pods look like to the world outside of the cluster."},
+    Field{.path = "spec.egress.masquerade",
+          .kind = FieldKind::kBool,
+          .default_text = "true",
+          .sentence = "Whether packets of pods that leave the cluster get their node's address as source. "
+                      "Without it the "
+                      "underlay has to know the pod ranges, and traffic from outside to a NodePort reaches "
+                      "backends of its "
+                      "own node only.",
+          .assign = [](ClusterNetwork& n, const FieldValue& v) { n.masquerade = std::get<bool>(v); },
+          .current = [](const ClusterNetwork& n) -> std::string { return n.masquerade ? "true" : "false"; }},
+    Field{.path = "spec.egress.nonMasqueradeCIDRs",
+          .kind = FieldKind::kCidrList,
+          .default_text = "[]",
+          .sentence = "Destinations outside of the cluster that see pods' own addresses.",
+          .assign = [](ClusterNetwork& n, const FieldValue& v) { n.non_masquerade_cidrs = prefixes(v); },
+          .current = [](const ClusterNetwork& n) { return list_text(n.non_masquerade_cidrs); }},
+    Field{.path = "spec.egress.snatPorts",
+          .kind = FieldKind::kPortRange,
+          .default_text = "61000-65535",
+          .sentence = "The source ports that translated connections get on a node's address. They are kept "
+                      "from the node's "
+                      "own programs (net.ipv4.ip_local_reserved_ports), and may hold neither NodePorts nor "
+                      "the tunnel's port.",
+          .min = 1024,
+          .max = 65535,
+          .assign =
+              [](ClusterNetwork& n, const FieldValue& v) {
+                std::tie(n.snat_port_first, n.snat_port_last) = std::get<std::pair<uint16_t, uint16_t>>(v);
+              },
+          .current = [](const ClusterNetwork& n) -> std::string {
+            return std::to_string(n.snat_port_first) + "-" + std::to_string(n.snat_port_last);
+          }},
 };
 
 std::string_view strip_kind(std::string_view path) {
@@ -322,6 +376,10 @@ std::string type_text(const Field& field) {
       return field.allowed.empty() ? "text" : (field.allowed.size() == 1 ? "the word " : "one of ") + words();
     case FieldKind::kNumber:
       return "integer " + std::to_string(field.min) + ".." + std::to_string(field.max);
+    case FieldKind::kBool:
+      return "true or false";
+    case FieldKind::kPortRange:
+      return "text FIRST-LAST, ports " + std::to_string(field.min) + ".." + std::to_string(field.max);
     case FieldKind::kCidrList:
       return "list of CIDRs";
     case FieldKind::kUplinkList:

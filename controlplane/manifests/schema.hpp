@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -15,14 +16,16 @@ enum class FieldKind : uint8_t {
   kConstant,    // exactly `allowed[0]`
   kWord,        // one of `allowed`
   kNumber,      // integer, min..max
+  kBool,        // true or false
+  kPortRange,   // text "first-last", both within min..max
   kCidrList,    // network prefixes
   kUplinkList,  // [{match: GLOB, driver: Auto}]
   kGroup,       // a mapping of further fields
 };
 
-// A value as the schema's kinds know it: word, number, CIDRs, globs.
-using FieldValue =
-    std::variant<std::monostate, std::string, uint64_t, std::vector<core::Prefix>, std::vector<std::string>>;
+// A value as the schema's kinds know it: word, number, truth value, ports, CIDRs, globs.
+using FieldValue = std::variant<std::monostate, std::string, uint64_t, bool, std::pair<uint16_t, uint16_t>,
+                                std::vector<core::Prefix>, std::vector<std::string>>;
 
 // One key of ClusterNetwork. The table of these is the schema: parsing, defaults and `fairlead explain
 // spec.overlay.vni` read it.
@@ -34,7 +37,7 @@ struct Field {
   std::vector<std::string_view> allowed = {};      // kWord, kConstant
   std::vector<std::string_view> unsupported = {};  // words of `allowed` that this version refuses
   std::string_view instead = {};                   // what to do instead of an unsupported value
-  uint64_t min = 0, max = 0;                       // kNumber
+  uint64_t min = 0, max = 0;                       // kNumber, kPortRange
   bool is_required = false;
   void (*assign)(ClusterNetwork&, const FieldValue&) = nullptr;  // nullptr: checked only
   std::string (*current)(const ClusterNetwork&) = nullptr;       // the value in force, as written in YAML

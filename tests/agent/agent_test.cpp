@@ -1,6 +1,7 @@
 #include "controlplane/agent/agent.hpp"
 
 #include "controlplane/agent/service.hpp"
+#include "controlplane/host/sysctl.hpp"
 #include "dataplane/rpc/client.hpp"
 #include "tests/agent/fake_dataplane.hpp"
 #include "tests/host/netns_fixture.hpp"
@@ -182,6 +183,56 @@ TEST_F(AgentTest, ChangesOfFilesAreFollowed) {
   std::filesystem::remove(manifests() + "/n2.yaml");
   ASSERT_TRUE(reaches([](const core::NodeState& s) { return s.peers.size() == 1; }));
   EXPECT_EQ(dataplane_.state.peers.begin()->second.node, "n3");
+}
+
+TEST_F(AgentTest, ServicesAndSlicesBecomeWhatTheDataplaneHas) {
+  ASSERT_TRUE(programmed());
+  write("network.yaml",
+        "apiVersion: fairlead.io/v1alpha1\nkind: ClusterNetwork\nmetadata: {name: default}\nspec:\n  mode: "
+        "Overlay\n"
+        "  addressing: {pods: [10.1.0.0/16], services: [10.96.0.0/16]}\n");
+  write(
+      "web.yaml",
+      "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec:\n  clusterIP: "
+      "10.96.0.10\n"
+      "  externalIPs: [203.0.113.7]\n  ports: [{name: http, port: 80, targetPort: 8080}]\n---\n"
+      "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: web-1, namespace: shop, "
+      "labels: "
+      "{kubernetes.io/service-name: web}}\naddressType: IPv4\nports: [{name: http, port: 8080}]\nendpoints:\n"
+      "- {addresses: [10.1.1.7], nodeName: n1, targetRef: {kind: Pod, namespace: shop, name: web-a}}\n"
+      "- {addresses: [127.0.0.1]}\n");
+  ASSERT_TRUE(reaches([](const core::NodeState& s) { return !s.services.empty(); }));
+  const core::Service& web = *dataplane_.state.services.begin()->second;
+  EXPECT_EQ(core::name_of(web), "shop/web:http");
+  ASSERT_EQ(web.backends.size(), 1u);
+  EXPECT_EQ(web.backends[0].object.view(), "pod/shop/web-a");
+  EXPECT_TRUE(web.backends[0].local);
+  EXPECT_EQ(web.frontends.size(), 1u) << "the external address is in no configured range";
+
+  rpc::Request request;
+  request.mutable_get_refusals();
+  const auto answer = ask(request, rpc::Response::kRefusals);
+  ASSERT_TRUE(answer.ok()) << answer.error().text();
+  ASSERT_EQ(answer->refusals().total(), 2u);
+  EXPECT_EQ(answer->refusals().refusals(0).code(), "FL1038");
+  EXPECT_EQ(answer->refusals().refusals(0).object(), "service/shop/web");
+  EXPECT_EQ(answer->refusals().refusals(1).object(), "endpointslice/shop/web-1");
+  EXPECT_EQ(answer->refusals().refusals(1).service(), "shop/web");
+  const rpc::AgentStatus now = status();
+  EXPECT_EQ(now.services(), 1u);
+  EXPECT_EQ(now.services_refused(), 1u);
+  EXPECT_NE(now.last_error().find("127.0.0.1 is loopback"), std::string::npos) << now.last_error();
+
+  // The node's own processes find ClusterIPs by the forwarder's device, with the node's address as source.
+  ASSERT_TRUE(run_until(io_, [] { return ip("route").find("10.96.0.0/16") != std::string::npos; }));
+  EXPECT_NE(ip("route").find("10.96.0.0/16 dev fairlead0 proto 76 scope link src 192.0.2.1"),
+            std::string::npos)
+      << ip("route");
+  EXPECT_EQ(read_sysctl("net/ipv4/ip_local_reserved_ports").value(), "61000-65535");
+
+  std::filesystem::remove(manifests() + "/web.yaml");
+  ASSERT_TRUE(reaches([](const core::NodeState& s) { return s.services.empty(); }));
+  EXPECT_EQ(status().last_error(), "");
 }
 
 TEST_F(AgentTest, AWrongFileChangesNothingAndIsShown) {

@@ -2,6 +2,7 @@
 
 #include "dataplane/core/node_state.hpp"
 #include "dataplane/rpc/convert.hpp"
+#include "dataplane/rpc/parts.hpp"
 #include "dataplane/rpc/server.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -52,6 +53,7 @@ class FakeDataplane {
 
   core::NodeState state;
   std::vector<core::NodeStateDelta> published;
+  size_t part_bytes = ipc::kPartBytes;
   std::optional<Error> refuse;
   bool is_silent = false;  // takes publishes and does not answer
   std::function<void(const core::NodeStateDelta&)> on_publish = [](const auto&) {};
@@ -60,12 +62,17 @@ class FakeDataplane {
   void handle(const rpc::Request& request, const ipc::Reply& reply) {
     rpc::Response response;
     if (request.has_get_state()) {
-      *response.mutable_state() = ipc::to_message(state);
+      *response.mutable_state() = ipc::page_of(state, request.get_state(), part_bytes);
       return reply.answer(response);
     }
     ASSERT_TRUE(request.has_publish());
-    const auto delta = ipc::from_message(request.publish().delta());
-    ASSERT_TRUE(delta.ok()) << delta.error().text();
+    const auto whole = parts_.add(request.publish());
+    ASSERT_TRUE(whole.ok()) << whole.error().text();
+    if (!whole->has_value()) {
+      response.mutable_publish()->set_generation(state.generation);
+      return reply.answer(response);
+    }
+    const core::NodeStateDelta* delta = &**whole;
     on_publish(*delta);
     published.push_back(*delta);
     if (is_silent) {
@@ -84,6 +91,7 @@ class FakeDataplane {
   const std::string socket_;
   std::optional<ipc::Server> server_;
   std::vector<ipc::Reply> held_;
+  ipc::DeltaParts parts_;
 };
 
 // Runs the loop until `is_met`, at most ten seconds: a limit for broken code, not a measure.

@@ -115,6 +115,88 @@ TEST_F(PublisherTest, ARestartOfTheAgentPublishesNothing) {
   EXPECT_EQ(publisher_->programmed_generation(), 2u);
 }
 
+std::shared_ptr<const core::Service> service(core::ServiceId id, uint16_t port = 80) {
+  auto s = std::make_shared<core::Service>();
+  s->id = id;
+  s->service_namespace = "default";
+  s->name = "web-" + std::to_string(id);
+  s->protocol = 6;
+  s->frontends = {{core::FrontendKind::kClusterIp, ip("10.96.0.1"), port}};
+  return s;
+}
+
+TEST_F(PublisherTest, AChangeOfServicesIsAllThatIsSent) {
+  const core::NodeState base = state_of({2});
+  ServiceChanges changes;
+  for (core::ServiceId id = 1; id <= 50; ++id) changes.upserts.push_back(service(id));
+  publisher_->want(&base, changes);
+  publisher_->start();
+  ASSERT_TRUE(programmed());
+  EXPECT_EQ(dataplane_.state.services.size(), 50u);
+  changes = {};
+  changes.upserts = {service(7, 81), service(51)};
+  changes.removals = {9};
+  publisher_->want(nullptr, changes);
+  ASSERT_TRUE(programmed());
+  EXPECT_EQ(dataplane_.published.back().upsert_services.size(), 2u);
+  EXPECT_EQ(dataplane_.published.back().remove_services, std::vector<core::ServiceId>{9});
+  EXPECT_FALSE(dataplane_.published.back().has_settings);
+  EXPECT_EQ(dataplane_.state, publisher_->wanted());
+  const uint64_t generation = publisher_->programmed_generation();
+  publisher_->want(&base, {});
+  EXPECT_EQ(publisher_->wanted().generation, generation) << "nothing changed";
+  const core::NodeState more = state_of({2, 3});
+  publisher_->want(&more, {});
+  ASSERT_TRUE(programmed());
+  EXPECT_TRUE(dataplane_.published.back().upsert_services.empty());
+  EXPECT_EQ(dataplane_.state, publisher_->wanted());
+}
+
+TEST_F(PublisherTest, ServicesInPagesAndPartsSurviveARestartOfEitherSide) {
+  dataplane_.part_bytes = 200;  // many pages
+  const core::NodeState base = state_of({2});
+  ServiceChanges changes;
+  for (core::ServiceId id = 1; id <= 50; ++id) changes.upserts.push_back(service(id));
+  publisher_->want(&base, changes);
+  publisher_->start();
+  ASSERT_TRUE(programmed());
+  const size_t before = dataplane_.published.size();
+  const core::NodeState wanted = publisher_->wanted();
+  restart_agent();
+  publisher_->start();
+  publisher_->want(wanted);
+  ASSERT_TRUE(programmed());
+  EXPECT_EQ(dataplane_.published.size(), before) << "it has them all";
+  ASSERT_EQ(seen_.size(), 1u);
+  EXPECT_EQ(seen_[0], dataplane_.state);
+  dataplane_.stop();
+  ASSERT_TRUE(run_until(io_, [this] { return !publisher_->is_connected(); }));
+  changes = {};
+  changes.removals = {1};
+  publisher_->want(nullptr, changes);
+  dataplane_.start();
+  ASSERT_TRUE(programmed());
+  EXPECT_EQ(dataplane_.state, publisher_->wanted());
+  EXPECT_EQ(dataplane_.published.back().remove_services, std::vector<core::ServiceId>{1});
+}
+
+TEST_F(PublisherTest, ARefusedChangeOfServicesIsSentAgainWhole) {
+  const core::NodeState base = state_of({2});
+  publisher_->want(&base, {});
+  publisher_->start();
+  ASSERT_TRUE(programmed());
+  dataplane_.refuse = Error{"FL2110", "no"};
+  ServiceChanges changes;
+  changes.upserts = {service(1)};
+  publisher_->want(nullptr, changes);
+  ASSERT_TRUE(run_until(io_, [this] { return publisher_->problem().has_value(); }));
+  dataplane_.refuse.reset();
+  changes.upserts = {service(2)};
+  publisher_->want(nullptr, changes);
+  ASSERT_TRUE(programmed());
+  EXPECT_EQ(dataplane_.state.services.size(), 2u);
+}
+
 TEST_F(PublisherTest, NumbersNeverGoBackWhenTheAgentIsKilled) {
   publisher_->want(state_of({2}));
   publisher_->start();

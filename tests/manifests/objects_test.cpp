@@ -211,13 +211,41 @@ TEST(NetworkManifest, LaterFeaturesAreRefusedNotIgnored) {
   fix:  set provider: Kernel
 )");
   EXPECT_NE(shown(head + "spec: {dataplane: {engine: EBPF}}\n").find("FL1014"), std::string::npos);
-  EXPECT_NE(shown(head + "spec: {services: {externalIPRanges: [192.0.2.0/24]}}\n").find("FL1014"),
-            std::string::npos);
   EXPECT_NE(shown(head + "spec: {dataplane: {dpdk: {cores: 4}}}\n").find("wanted the word Auto"),
             std::string::npos);
   EXPECT_NE(shown(head + "spec: {mode: overlay}\n").find("did you mean Overlay?"), std::string::npos);
   EXPECT_NE(shown(head + "spec: {dataplane: {uplinks: [{driver: Auto}]}}\n")
                 .find("spec.dataplane.uplinks.match is missing"),
+            std::string::npos);
+}
+
+TEST(NetworkManifest, ServicesAndEgress) {
+  const std::string head =
+      "apiVersion: fairlead.io/v1alpha1\nkind: ClusterNetwork\nmetadata: {name: default}\nspec: ";
+  const LoadedManifest loaded = load_manifest(
+      head +
+          "{services: {nodePortAddresses: [192.0.2.0/24], externalIPRanges: [203.0.113.0/24], replyPath: "
+          "IPIP}, "
+          "egress: {masquerade: false, nonMasqueradeCIDRs: [198.51.100.0/24], snatPorts: 50000-50999}}\n",
+      "c.yaml");
+  EXPECT_EQ(render(loaded.diagnostics), "");
+  ASSERT_EQ(loaded.objects.size(), 1u);
+  const auto& network = std::get<ClusterNetwork>(loaded.objects[0].value);
+  EXPECT_EQ(network.node_port_addresses, std::vector{*core::Prefix::parse("192.0.2.0/24")});
+  EXPECT_EQ(network.external_ip_ranges, std::vector{*core::Prefix::parse("203.0.113.0/24")});
+  EXPECT_EQ(network.reply_path, core::ReplyPath::kIpInIp);
+  EXPECT_FALSE(network.masquerade);
+  EXPECT_EQ(network.non_masquerade_cidrs, std::vector{*core::Prefix::parse("198.51.100.0/24")});
+  EXPECT_EQ(network.snat_port_first, 50000);
+  EXPECT_EQ(network.snat_port_last, 50999);
+  for (const char* wrong : {"61000", "-1", "61000-", "-65535", "65535-61000", "100-2000", "61000-65536",
+                            "061000-65535", "\"61000 - 65535\"", "a-b", "[61000, 65535]", "''"}) {
+    EXPECT_NE(shown(head + "{egress: {snatPorts: " + wrong + "}}\n"), "") << wrong;
+  }
+  EXPECT_NE(shown(head + "{egress: {masquerade: yes}}\n").find("FL1018"), std::string::npos);
+  EXPECT_NE(shown(head + "{egress: {masquerade: 1}}\n").find("wanted true or false"), std::string::npos);
+  EXPECT_NE(shown(head + "{overlay: {port: 61001}}\n").find("hold spec.overlay.port"), std::string::npos);
+  EXPECT_NE(shown(head + "{services: {replyPath: DSR}}\n").find("one of ThisNode, Geneve, IPIP"),
             std::string::npos);
 }
 
@@ -252,6 +280,10 @@ TEST(Schema, WhatItPrintsItReads) {
   network.mtu = 1400;
   network.pods = {*core::Prefix::parse("10.244.0.0/16"), *core::Prefix::parse("fd00::/48")};
   network.uplink_match = {"ens*", "eth0"};
+  network.node_port_addresses = network.external_ip_ranges = network.non_masquerade_cidrs = network.pods;
+  network.reply_path = core::ReplyPath::kGeneve;
+  network.masquerade = false;
+  network.snat_port_first = 40000;
   const LoadedManifest loaded = load_manifest(to_yaml(network), "effective.yaml");
   EXPECT_EQ(render(loaded.diagnostics), "") << to_yaml(network);
   ASSERT_EQ(loaded.objects.size(), 1u);
