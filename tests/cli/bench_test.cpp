@@ -252,6 +252,8 @@ TEST_F(BenchTest, SaysWhatIsMissingAndWhatFailed) {
   const Row rows[] = {
       {{"bench", "tpc"}, kUsage, "did you mean: fairlead bench tcp"},
       {{"bench", "tcp", "now"}, kUsage, "takes no \"now\""},
+      {{"bench", "service", "now"}, kUsage, "takes no \"now\""},
+      {{"bench", "servce"}, kUsage, "did you mean: fairlead bench service"},
       {{"bench", "compare"}, kUsage, "needs the result to compare with"},
       {{"bench", "--tolerance", "200", "compare", "x"}, kUsage, "from 0 to 100"},
       {{"bench", "tcp", "--lab", "/nonexistent"}, kFailed, "error[FL6031]: /nonexistent has no bench.py"},

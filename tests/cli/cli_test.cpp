@@ -46,6 +46,53 @@ class CliTest : public testing::Test {
   FakeProcesses processes_;
 };
 
+TEST_F(CliTest, AServiceIsATargetByNumberOrNameOfItsPort) {
+  for (const char* target : {"svc/default/web:80", "svc/web:http", "svc/default/web"}) {
+    const Outcome outcome = run({"trace", "--from", "pod/a", "--to", target, "-n", "default"});
+    EXPECT_EQ(outcome.code, 0) << target << outcome.err;
+    EXPECT_EQ(
+        outcome.out.substr(0, outcome.out.find('\n')),
+        "from pod default/a (10.244.1.2:40000) to svc default/web (10.96.0.10:80), tcp, 84 bytes, TTL 64");
+    EXPECT_EQ(processes_.asked[rpc::Request::kGetState].get_state().service(), "default/web");
+  }
+  Outcome outcome =
+      run({"trace", "--from", "pod/a", "--to", "svc/kube-system/dns", "--family", "6", "-n", "default"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  const rpc::TraceRequest& asked = processes_.asked[rpc::Request::kTrace].trace();
+  EXPECT_EQ(asked.destination(), "fd00:96::35");
+  EXPECT_EQ(asked.protocol(), 17u) << "the Service's protocol";
+  EXPECT_EQ(asked.destination_port(), 53u);
+  outcome = run({"trace", "--from", "pod/a", "--to", "svc/default/web:81", "-n", "default"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_NE(outcome.err.find("http/tcp"), std::string::npos) << outcome.err;
+  outcome = run({"trace", "--from", "svc/default/web:80", "--to", "pod/a", "-n", "default"});
+  EXPECT_EQ(outcome.code, 2);
+}
+
+TEST_F(CliTest, ValidateNamesEntriesThatWillBeLeftOut) {
+  const std::string file = processes_.run_dir() + "/web.yaml";
+  std::ofstream(file)
+      << "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {clusterIP: 10.96.0.1, ports: "
+         "[{name: a, port: 80}, {name: b, port: 0}]}}\n";
+  const Outcome outcome = run({"validate", file});
+  EXPECT_EQ(outcome.code, kProblems);
+  EXPECT_EQ(outcome.err,
+            "left out: FL1035 service/default/web spec.ports[1].port: found 0, wanted 1..65535\n");
+}
+
+TEST_F(CliTest, ServicesAsJsonHoldWhatIsRefused) {
+  const Json services = json({"get", "services"});
+  ASSERT_EQ(services["items"].size(), 4u);
+  EXPECT_EQ(services["items"][0]["name"], "web");
+  EXPECT_EQ(services["items"][0]["refusals"][0]["code"], "FL1037");
+  EXPECT_TRUE(services["items"][1]["refusals"].empty());
+  EXPECT_EQ(services["items"][3]["name"], "late");
+  const Json backends = json({"get", "backends", "default/web"});
+  ASSERT_EQ(backends["items"].size(), 3u);
+  EXPECT_EQ(backends["items"][2]["in_cluster_list"], false);
+  EXPECT_EQ(backends["items"][0]["service"], "default/web:http");
+}
+
 struct Golden {
   std::vector<std::string> arguments;
   const char* out;
@@ -73,6 +120,31 @@ TEST_F(CliTest, PrintsForPeople) {
        "ADDRESS    MAC                PORT  STATE\n"
        "192.0.2.2  02:00:00:00:02:02     1  resolved\n"
        "192.0.2.9  -                     1  unresolved\n"},
+      {{"get", "services"},
+       "NAMESPACE    NAME  PORT         CLUSTER-IP   EXTERNAL     NODE-PORT  BACKENDS  LOCAL\n"
+       "default      web   http:80/tcp  10.96.0.10   203.0.113.7      30080       2/3      1\n"
+       "kube-system  dns   53/udp       10.96.0.53   -                    -       0/0      0\n"
+       "kube-system  dns   53/udp       fd00:96::35  -                    -       0/0      0\n"
+       "default      late  -            -            -                    -       0/0      0\n"},
+      {{"get", "services", "-n", "default", "-o", "wide"},
+       "NAMESPACE  NAME  PORT         CLUSTER-IP  EXTERNAL     NODE-PORT  BACKENDS  LOCAL  POLICY         "
+       "AFFINITY   "
+       "     REPLY-PATH  ID  REFUSED\n"
+       "default    web   http:80/tcp  10.96.0.10  203.0.113.7      30080       2/3      1  Cluster/Local  "
+       "ClientIP "
+       "10m0s  ThisNode     1  FL1037 endpointslice/default/web-1 endpoints[2].addresses[0]: 127.0.0.1 is "
+       "loopback\n"
+       "default    late  -            -           -                    -       0/0      0  -              -  "
+       "        "
+       "     -            -  FL1036 spec.clusterIPs[0]: TCP 10.96.0.10 port 80 is service/default/web's\n"},
+      {{"get", "service", "default/web:http", "-o", "name"}, "service/default/web:http\n"},
+      {{"get", "backends", "web"},
+       "SERVICE           PROTOCOL  BACKEND          STATE        CHOSEN-BY      NODE           OBJECT\n"
+       "default/web:http  tcp       10.244.1.2:8080  serving      Cluster,Local  node-1 (here)  "
+       "pod/default/a\n"
+       "default/web:http  tcp       10.244.2.2:8080  serving      Cluster        node-2         "
+       "pod/default/b\n"
+       "default/web:http  tcp       10.244.2.3:8080  not serving  -              node-2         -\n"},
       {{"get", "flows"},
        "PROTOCOL  SOURCE                   DESTINATION    STATE        PACKETS  REPLIES    BYTES   IDLE\n"
        "tcp       10.244.1.2:40000         10.244.2.2:80  established    1,000      900  1.0 MiB  1m15s\n"

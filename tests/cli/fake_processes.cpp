@@ -81,6 +81,17 @@ void tell_ordinary_node(FakeProcesses& processes) {
     routes { prefix: "10.244.1.2/32" kind: "Endpoint" target: 1 target_name: "default/a" }
     routes { prefix: "10.244.2.0/24" kind: "Peer" target: 1 target_name: "node-2" }
     routes { prefix: "10.244.3.0/24" kind: "Peer" target: 2 target_name: "node-3" }
+    services { id: 1 service_namespace: "default" name: "web" port_name: "http" protocol: 6 reply_path: "ThisNode"
+               frontends { kind: "ClusterIP" address: "10.96.0.10" port: 80 } frontends { kind: "NodePort" port: 30080 }
+               frontends { kind: "LoadBalancer" address: "203.0.113.7" port: 80 }
+               backends { address: "10.244.1.2" port: 8080 serving: true local: true object: "pod/default/a" node: "node-1" }
+               backends { address: "10.244.2.2" port: 8080 serving: true object: "pod/default/b" node: "node-2" }
+               backends { address: "10.244.2.3" port: 8080 node: "node-2" }
+               cluster_backends: [0, 1] local_backends: [0] affinity_seconds: 600 external_local: true }
+    services { id: 2 service_namespace: "kube-system" name: "dns" protocol: 17 reply_path: "ThisNode"
+               frontends { kind: "ClusterIP" address: "10.96.0.53" port: 53 } }
+    services { id: 3 service_namespace: "kube-system" name: "dns" protocol: 17 is_ipv6: true reply_path: "ThisNode"
+               frontends { kind: "ClusterIP" address: "fd00:96::35" port: 53 } }
   })");
   processes.answers[Request::kGetPorts] = parse(R"(ports {
     ports { id: 1 kind: "Uplink" device: "eth0" driver: "af_xdp" mac: "02:00:00:00:01:01" up: true mtu: 1500 rx_packets: 1234567
@@ -120,6 +131,12 @@ void tell_ordinary_node(FakeProcesses& processes) {
   processes.answers[Request::kAgentStatus] = parse(R"(agent_status {
     version: "0.1.0" node: "node-1" source: "manifests:/etc/fairlead" wanted_generation: 7 programmed_generation: 7
     dataplane_connected: true nodes: 3 endpoints: 2 mode: "Auto" pod_cidrs: "10.244.1.0/24" uptime_seconds: 60 pid: 4343
+  })");
+  processes.answers[Request::kGetRefusals] = parse(R"(refusals { total: 2
+    refusals { code: "FL1037" object: "endpointslice/default/web-1" field: "endpoints[2].addresses[0]"
+               reason: "127.0.0.1 is loopback" service: "default/web" }
+    refusals { code: "FL1036" object: "service/default/late" field: "spec.clusterIPs[0]"
+               reason: "TCP 10.96.0.10 port 80 is service/default/web's" service: "default/late" }
   })");
   processes.answers[Request::kSetMode] = parse("set_mode { generation: 8 }");
   processes.answers[Request::kFindPod] =

@@ -42,6 +42,9 @@ class Session {
   [[nodiscard]] ipc::ClientOptions client_options(ipc::Service service) const;
   [[nodiscard]] Result<rpc::Response> ask_dataplane(const rpc::Request& request,
                                                     rpc::Response::AnswerCase expected) const;
+  // The dataplane's state, all pages of it; of the Services none, all, or those of `service`
+  // (namespace/name).
+  [[nodiscard]] Result<rpc::NodeState> ask_state(bool with_services, const std::string& service = {}) const;
   // `extra`: time the agent is allowed to think by the request itself.
   [[nodiscard]] Result<rpc::Response> ask_agent(const rpc::Request& request,
                                                 rpc::Response::AnswerCase expected,

@@ -16,6 +16,14 @@ namespace fairlead::cli {
 namespace {
 
 constexpr std::array<std::string_view, 4> kParts{"pps", "tcp", "idle", "search"};
+// Part of another one that can be asked for alone: of tcp.
+constexpr std::string_view kService = "service";
+
+// Whether a figure comes of a part.
+bool is_of(std::string_view id, std::string_view part) {
+  const std::string_view family = id.substr(0, id.find('.'));
+  return family == part || (part == "pps" && family == "memory") || (part == "tcp" && family == kService);
+}
 
 Error not_found(const std::string& what, const std::string& fix) {
   return {"FL6031", what, fix};
@@ -157,10 +165,8 @@ Result<Json> measure_like(Session& session, const Json& base) {
   std::vector<std::string_view> parts;
   for (const std::string_view part : kParts) {
     const bool wanted =
-        std::any_of(base["figures"].begin(), base["figures"].end(), [part](const Json& figure) {
-          return figure["id"].get<std::string>().starts_with(std::string(part) + ".") ||
-                 (part == "pps" && figure["id"].get<std::string>().starts_with("memory."));
-        });
+        std::any_of(base["figures"].begin(), base["figures"].end(),
+                    [part](const Json& figure) { return is_of(figure["id"].get<std::string>(), part); });
     if (wanted) parts.push_back(part);
   }
   if (parts.empty())
@@ -204,12 +210,13 @@ Exit run_bench(Session& session) {
   const std::string& what = session.word(0);
   if (what == "compare") return compare(session);
   std::vector<std::string_view> names(kParts.begin(), kParts.end());
-  names.emplace_back("compare");
-  const auto part = std::find(kParts.begin(), kParts.end(), what);
-  if (part == kParts.end()) {
+  names.push_back(kService);
+  const auto part = std::find(names.begin(), names.end(), what);
+  if (part == names.end()) {
+    names.emplace_back("compare");
     const std::string_view close = nearest(what, names);
     return session.fail("there is no benchmark \"" + what + "\"",
-                        close.empty() ? "fairlead bench pps|tcp|idle|search|compare"
+                        close.empty() ? "fairlead bench pps|tcp|service|idle|search|compare"
                                       : "did you mean: fairlead bench " + std::string(close),
                         "FL6001");
   }

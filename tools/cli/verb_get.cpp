@@ -1,17 +1,13 @@
 #include "dataplane/base/diagnostic.hpp"
+#include "tools/cli/listing.hpp"
 #include "tools/cli/table.hpp"
 #include "tools/cli/verbs.hpp"
 #include "tools/cli/words.hpp"
-
-#include <algorithm>
-#include <map>
-#include <ostream>
 
 namespace fairlead::cli {
 namespace {
 
 using Answer = rpc::Response::AnswerCase;
-using google::protobuf::Message;
 
 std::string joined(const google::protobuf::RepeatedPtrField<std::string>& texts) {
   std::string all;
@@ -19,74 +15,8 @@ std::string joined(const google::protobuf::RepeatedPtrField<std::string>& texts)
   return all;
 }
 
-// What is to be printed: rows of a table and the messages they were made from.
-class Listing {
- public:
-  Listing(Session& session, std::string kind, std::vector<Table::Column> columns)
-      : session_(session),
-        kind_(std::move(kind)),
-        table_(std::move(columns), session.format() == Format::kWide) {}
-
-  // `names`: by which the item may be asked for; the first is its full one.
-  void add(const std::vector<std::string>& names, const Message& message, std::vector<std::string> cells) {
-    if (!is_wanted(names)) return;
-    items_.push_back(to_json(message));
-    full_names_.push_back(names.front());
-    table_.add(std::move(cells));
-  }
-
-  Exit print(bool truncated = false) {
-    for (size_t i = 1; i < session_.words(); ++i) {
-      if (!found_.contains(session_.word(i))) {
-        return session_.fail("there is no " + kind_ + " \"" + session_.word(i) + "\" on this node",
-                             "fairlead get " + session_.word(0) + " lists them");
-      }
-    }
-    if (session_.is_structured()) {
-      Json list{{"kind", "List"}, {"items", items_}};
-      if (truncated) list["truncated"] = true;
-      session_.print(list);
-    } else if (session_.format() == Format::kName) {
-      for (const std::string& name : full_names_) session_.out() << kind_ << "/" << name << "\n";
-    } else if (table_.empty()) {
-      session_.err() << "no " << kind_ << "s\n";
-    } else {
-      session_.out() << table_.text();
-      if (truncated)
-        session_.err() << "more than these: raise --limit, or narrow it with --address, --port, --protocol\n";
-    }
-    return kOk;
-  }
-
- private:
-  bool is_wanted(const std::vector<std::string>& names) {
-    if (session_.words() == 1) return true;
-    bool wanted = false;
-    for (size_t i = 1; i < session_.words(); ++i) {
-      if (std::find(names.begin(), names.end(), session_.word(i)) == names.end()) continue;
-      found_[session_.word(i)] = wanted = true;
-    }
-    return wanted;
-  }
-
-  Session& session_;
-  std::string kind_;
-  Table table_;
-  Json items_ = Json::array();
-  std::vector<std::string> full_names_;
-  std::map<std::string, bool> found_;
-};
-
-Result<rpc::NodeState> ask_state(const Session& session) {
-  rpc::Request request;
-  request.mutable_get_state();
-  Result<rpc::Response> response = session.ask_dataplane(request, Answer::kState);
-  if (!response) return response.error();
-  return response->state();
-}
-
 Exit get_endpoints(Session& session) {
-  const Result<rpc::NodeState> state = ask_state(session);
+  const Result<rpc::NodeState> state = session.ask_state(false);
   if (!state) return session.fail(state.error());
   Listing listing(session, "endpoint",
                   {{"NAMESPACE"},
@@ -121,7 +51,7 @@ std::string way_of(const rpc::Route& route, const rpc::NodeState& state) {
 }
 
 Exit get_routes(Session& session) {
-  const Result<rpc::NodeState> state = ask_state(session);
+  const Result<rpc::NodeState> state = session.ask_state(false);
   if (!state) return session.fail(state.error());
   Listing listing(session, "route", {{"PREFIX"}, {"KIND"}, {"TARGET"}, {"WAY"}, {"ID", true, true}});
   for (const rpc::Route& route : state->routes()) {
@@ -224,6 +154,8 @@ struct Kind {
 constexpr Kind kKinds[] = {{"endpoints", "endpoint", get_endpoints},
                            {"routes", "route", get_routes},
                            {"neighbours", "neighbour", get_neighbours},
+                           {"services", "service", get_services},
+                           {"backends", "backend", get_backends},
                            {"flows", "flow", get_flows},
                            {"ports", "port", get_ports}};
 
@@ -237,7 +169,7 @@ Exit run_get(Session& session) {
   }
   const std::string_view close = nearest(session.word(0), names);
   return session.fail("there is nothing called \"" + session.word(0) + "\" to get",
-                      close.empty() ? "one of endpoints, routes, neighbours, flows, ports"
+                      close.empty() ? "one of endpoints, services, backends, routes, neighbours, flows, ports"
                                     : "did you mean: fairlead get " + std::string(close),
                       "FL6001");
 }

@@ -30,11 +30,9 @@ Result<rpc::WaitReply> wait_for(Session& session, uint64_t generation) {
 }
 
 Exit show_mode(Session& session) {
-  rpc::Request request;
-  request.mutable_get_state();
-  const Result<rpc::Response> response = session.ask_dataplane(request, Answer::kState);
-  if (!response) return session.fail(response.error());
-  const rpc::NodeState& state = response->state();
+  const Result<rpc::NodeState> answer = session.ask_state(false);
+  if (!answer) return session.fail(answer.error());
+  const rpc::NodeState& state = *answer;
   if (session.is_structured()) {
     Json peers = Json::array();
     for (const rpc::Peer& peer : state.peers())

@@ -23,6 +23,7 @@ struct End {
   std::string remote;                       // default/b on node-2
   std::vector<IpAddress> addresses;
   std::optional<uint16_t> port;
+  std::optional<uint8_t> protocol = {};  // of a Service's port
 };
 
 Error wrong_use(const std::string& what, const std::string& fix) {
@@ -81,15 +82,82 @@ Result<End> find_pod(const rpc::NodeState& state, const Session& session, std::s
   return find_remote_pod(state, session, name, end);
 }
 
+// "svc/shop/web:http" in its parts; the port is a number or a name, and may be absent.
+struct ServiceName {
+  std::string name, port;  // shop/web
+};
+std::optional<ServiceName> service_of(const Session& session, const std::string& flag) {
+  std::string text = session.line().text(flag);
+  if (!text.starts_with("svc/")) return std::nullopt;
+  ServiceName service{text.substr(4), ""};
+  if (const size_t colon = service.name.find(':'); colon != std::string::npos) {
+    service.port = service.name.substr(colon + 1);
+    service.name.erase(colon);
+  }
+  if (service.name.find('/') == std::string::npos)
+    service.name = session.line().text("namespace") + "/" + service.name;
+  return service;
+}
+
+// The address a client in the cluster would use: its ClusterIP, or what else it answers on.
+const rpc::Frontend* frontend_of(const rpc::Service& service) {
+  for (const rpc::Frontend& frontend : service.frontends()) {
+    if (!frontend.address().empty()) return &frontend;
+  }
+  return nullptr;
+}
+
+Result<End> find_service(const rpc::NodeState& state, const Session& session, const ServiceName& wanted) {
+  std::optional<uint8_t> protocol;
+  if (session.line().given("protocol")) {
+    const Result<uint8_t> given = parse_protocol(session.line().text("protocol"));
+    if (!given) return given.error();
+    protocol = *given;
+  }
+  End end;
+  std::string ports;  // what there is, for the message
+  for (const rpc::Service& service : state.services()) {
+    const rpc::Frontend* frontend = frontend_of(service);
+    if (frontend == nullptr || service.service_namespace() + "/" + service.name() != wanted.name) continue;
+    const std::string number = std::to_string(frontend->port());
+    const std::string port = (service.port_name().empty() ? number : service.port_name()) + "/" +
+                             protocol_name(service.protocol());
+    if (ports.find(port) == std::string::npos) ports += (ports.empty() ? "" : ", ") + port;
+    if (!wanted.port.empty() && wanted.port != number && wanted.port != service.port_name()) continue;
+    if (protocol && *protocol != service.protocol()) continue;
+    // Both families of one port; of several ports the first.
+    const bool is_same = !end.port || (*end.port == frontend->port() && *end.protocol == service.protocol());
+    const auto address = IpAddress::parse(frontend->address());
+    if (!is_same || !address) continue;
+    end.port = static_cast<uint16_t>(frontend->port());
+    end.protocol = static_cast<uint8_t>(service.protocol());
+    end.addresses.push_back(*address);
+  }
+  if (end.port) return end;
+  if (ports.empty()) {
+    return Error{"FL6002", "no Service " + wanted.name + " is programmed on this node",
+                 "fairlead get services -o wide lists them, and what is refused"};
+  }
+  return Error{"FL6002", "Service " + wanted.name + " has no such port", "it has " + ports};
+}
+
 Result<End> find_end(const rpc::NodeState& state, const Session& session, const std::string& flag) {
   const std::string& text = session.line().text(flag);
   if (text.empty())
     return wrong_use("--" + flag + " is missing", "usage: fairlead trace --from SOURCE --to TARGET");
   if (text.starts_with("pod/")) return find_pod(state, session, text.substr(4));
+  if (const auto service = service_of(session, flag)) {
+    if (flag == "from")
+      return wrong_use("--from " + text + ": packets do not come from a Service",
+                       "name the client: pod/default/a");
+    return find_service(state, session, *service);
+  }
   const std::optional<AddressAndPort> given = parse_address_and_port(text);
   if (!given) {
-    return wrong_use("--" + flag + " \"" + text + "\" is neither pod/NAMESPACE/NAME nor an address",
-                     "pod/default/web, 10.244.1.7, 10.244.1.7:80, fd00::7 or [fd00::7]:80");
+    return wrong_use(
+        "--" + flag + " \"" + text +
+            "\" is neither pod/NAMESPACE/NAME, svc/NAMESPACE/NAME:PORT nor an address",
+        "pod/default/web, svc/default/web:80, 10.244.1.7, 10.244.1.7:80, fd00::7 or [fd00::7]:80");
   }
   return End{endpoint_with(state, given->address), "", {given->address}, given->port};
 }
@@ -115,6 +183,7 @@ Result<rpc::TraceRequest> make_request(const Session& session, const End& from, 
                  line.given("family") ? "try it without --family" : "name addresses instead of pods"};
   }
   uint8_t protocol = to.port ? kTcp : destination->is_ipv6() ? kIcmpv6 : kIcmp;
+  if (to.protocol) protocol = *to.protocol;
   if (line.given("protocol")) {
     const Result<uint8_t> given = parse_protocol(line.text("protocol"));
     if (!given) return given.error();
@@ -185,11 +254,10 @@ void print_trace(Session& session, const rpc::TraceResult& trace, const std::str
 }  // namespace
 
 Exit run_trace(Session& session) {
-  rpc::Request state_request;
-  state_request.mutable_get_state();
-  const Result<rpc::Response> answer = session.ask_dataplane(state_request, Answer::kState);
+  const std::optional<ServiceName> service = service_of(session, "to");
+  const Result<rpc::NodeState> answer = session.ask_state(service.has_value(), service ? service->name : "");
   if (!answer) return session.fail(answer.error());
-  const rpc::NodeState& state = answer->state();
+  const rpc::NodeState& state = *answer;
   const Result<End> from = find_end(state, session, "from");
   if (!from) return session.fail(from.error());
   const Result<End> to = find_end(state, session, "to");
@@ -210,8 +278,10 @@ Exit run_trace(Session& session) {
   print_trace(session, response->trace(),
               "from " + name_of(*from, wanted->source(), wanted->source_port()) +
                   (from->endpoint == nullptr ? " at the uplink" : "") + " to " +
-                  name_of(*to, wanted->destination(), wanted->destination_port()) + ", " +
-                  protocol_name(wanted->protocol()) + ", " + std::to_string(wanted->length()) +
+                  (service ? "svc " + service->name + " (" +
+                                 address_and_port(wanted->destination(), wanted->destination_port()) + ")"
+                           : name_of(*to, wanted->destination(), wanted->destination_port())) +
+                  ", " + protocol_name(wanted->protocol()) + ", " + std::to_string(wanted->length()) +
                   " bytes, TTL " + std::to_string(wanted->ttl()));
   return kOk;
 }

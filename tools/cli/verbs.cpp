@@ -58,16 +58,19 @@ constexpr OptionSpec kBench[] = {
     {"tolerance", 0, "0..100", "compare: percent of change that counts as none", "2"},
 };
 
-constexpr std::string_view kBenches[] = {"pps", "tcp", "idle", "search", "compare"};
-constexpr std::string_view kKinds[] = {"endpoints", "routes", "neighbours", "flows", "ports"};
+constexpr std::string_view kBenches[] = {"pps", "tcp", "service", "idle", "search", "compare"};
+constexpr std::string_view kKinds[] = {"endpoints",  "services", "backends", "routes",
+                                       "neighbours", "flows",    "ports"};
 constexpr std::string_view kModes[] = {"overlay", "routed", "auto"};
 constexpr std::string_view kShells[] = {"bash"};
 
 constexpr Verb kVerbs[] = {
     {"status", "[--wait]", "how dataplane and agent are", "", kStatus, {}, 0, 0, run_status},
-    {"get", "endpoints|routes|neighbours|flows|ports [NAME...]", "what is programmed on this node",
-     "NAME is NAMESPACE/POD or POD, a prefix, an address, a port's number or device.", kGet, kKinds, 1, 1000,
-     run_get},
+    {"get", "endpoints|services|backends|routes|neighbours|flows|ports [NAME...]",
+     "what is programmed on this node",
+     "NAME is NAMESPACE/POD or POD, NAMESPACE/SERVICE or SERVICE, a prefix, an address, a port's number or "
+     "device.",
+     kGet, kKinds, 1, 1000, run_get},
     {"drops",
      "[-f] [--all]",
      "what was dropped, and why",
@@ -83,7 +86,9 @@ constexpr Verb kVerbs[] = {
      "what would happen to a packet, step by step",
      "The packet is hypothetical: nothing is sent. SOURCE is a pod of this node, or any other address, which "
      "then arrives\n"
-     "at the uplink.",
+     "at the uplink. TARGET is a pod, an address, or a Service: svc/NAMESPACE/NAME:PORT, with the port's "
+     "number "
+     "or name.",
      kTrace,
      {},
      0,
@@ -113,11 +118,12 @@ constexpr Verb kVerbs[] = {
      0,
      0,
      run_wait},
-    {"bench", "[pps|tcp|idle|search|compare BASE [NEW]]",
+    {"bench", "[pps|tcp|service|idle|search|compare BASE [NEW]]",
      "measure this machine, beside the kernel and others",
      "  pps      cycles and packets a second of the forwarding paths\n"
      "  tcp      TCP and UDP of pods: Fairlead overlay, routed and on one node, beside the kernel; root "
      "needed\n"
+     "  service  connections through a ClusterIP, beside kube-proxy's rule sets; part of tcp; root needed\n"
      "  idle     CPU of a dataplane at low rates, and how long a packet takes that wakes it; root needed\n"
      "  search   the load without loss and with 0.5 % of it (MLRsearch)\n"
      "  compare  two results, or BASE and what is measured now; exit code 7 when a figure is worse\n"
