@@ -59,6 +59,8 @@ class Contestant {
     uint64_t hits = 0, misses = 0;
   };
   [[nodiscard]] Result<FlowCounts> flow_counts();
+  // All of them as serve() prints them; empty: a peer, who is not asked.
+  [[nodiscard]] std::string counters() { return command_.answers ? ask("counters") : std::string(); }
   [[nodiscard]] std::string first_wrong() const;  // empty: nothing was
   [[nodiscard]] const std::string& name() const { return command_.name; }
   [[nodiscard]] bool is_alive() const;

@@ -27,10 +27,12 @@ struct Peers {
 [[nodiscard]] Result<void> flow_count_figures(Stage& stage, Report& report, const Rounds& rounds);
 // Two workers, and what the second one adds.
 [[nodiscard]] Result<void> worker_figures(Stage& stage, Report& report, const Rounds& rounds);
-// Every packet begins a flow: between slices all flows are aged away, so that the table's memory has been in
-// use.
-[[nodiscard]] Result<void> new_flow_figures(Stage& stage, Report& report, const Rounds& rounds,
-                                            uint32_t routes, const std::string& id);
+// Every packet begins a flow of the load's, of whose number it has its own: between slices all flows are aged
+// away, so that the table's memory has been in use.
+[[nodiscard]] Result<void> new_flow_figures(Stage& stage, Report& report, const Rounds& rounds, Load load,
+                                            const std::string& id);
+// Established connections to services by flows, services and backends, and new ones by services.
+[[nodiscard]] Result<void> service_figures(Stage& stage, Report& report, const Rounds& rounds, bool quick);
 // What a connection and a route take.
 [[nodiscard]] Result<void> memory_figures(Stage& stage, Report& report);
 // Flows and routes written while they are looked up, and the time that a million routes take.

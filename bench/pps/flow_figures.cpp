@@ -105,11 +105,10 @@ Result<void> worker_figures(Stage& stage, Report& report, const Rounds& rounds) 
   return {};
 }
 
-Result<void> new_flow_figures(Stage& stage, Report& report, const Rounds& rounds, uint32_t routes,
+Result<void> new_flow_figures(Stage& stage, Report& report, const Rounds& rounds, Load load,
                               const std::string& id) {
   constexpr uint32_t kFlows = 4 * kMillion;
-  Load load = load_of("new4", kFlows);
-  load.routes = routes;
+  load.flows = kFlows;
   auto started = Contestant::start(stage.ours(load));
   if (!started) return started.error();
   Contestant contestant = std::move(*started);
@@ -142,7 +141,7 @@ Result<void> new_flow_figures(Stage& stage, Report& report, const Rounds& rounds
     return Error{"FL6103", "most slices of new flows were disturbed", "run it when the machine is quiet"};
   }
   report.add({.id = "pps." + id + ".cycles",
-              .title = "new UDP flow, VXLAN, whole path",
+              .title = std::string(load.path->title) + ", whole path",
               .unit = "cycles/packet",
               .value = spread(cycles),
               .parameters = parameters_of(load),

@@ -27,6 +27,8 @@ constexpr OptionSpec kTable[] = {
     {"workers", 0, "1..16", "with --only", "1"},
     {"burst", 0, "1..64", "with --only", "64"},
     {"routes", 0, "1..1048576", "with --only", "1"},
+    {"services", 0, "1..100000", "with --only service...", "200"},
+    {"backends", 0, "1..1000", "with --only service...: of each service", "1"},
     {"rate", 0, "MPPS", "with --only: one trial at this rate, what was due and what came out"},
     {"duration", 0, "SECONDS", "of the trial", "1"},
     {"serve", 0, "PATH", "run a path on the port, for the runner"},
@@ -54,6 +56,11 @@ Result<bench::Load> load_of(const CommandLine& line, const std::string& path) {
   load.workers = static_cast<unsigned>(line.number("workers"));
   load.burst = static_cast<unsigned>(line.number("burst"));
   load.routes = static_cast<uint32_t>(line.number("routes"));
+  load.services = static_cast<uint32_t>(line.number("services"));
+  load.backends = static_cast<uint32_t>(line.number("backends"));
+  if (load.path->is_reply && (load.services != bench::kServices || load.backends != 1))
+    return Error{"FL6001", path + " with other services: which backend answers would not be known",
+                 "--only service4 has --services and --backends"};
   return load;
 }
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -103,6 +104,29 @@ class Setup {
   std::string prefix_, folder_, log_, database_;
 };
 
+constexpr const char* kForward = "dec_ttl,mod_dl_src:02:00:00:00:00:01,mod_dl_dst:02:00:00:00:00:09,output:2";
+
+// One rule; or what OVS's own translation of services is made of: a packet passes connection tracking,
+// which translates it when its connection is known, and otherwise the rule of its service, which commits one
+// to the backend.
+std::string rules(const Load& load) {
+  if (!load.path->to_service)
+    return "in_port=1,ip,nw_dst=10.244.2.0/24,actions=" + std::string(kForward) + "\n";
+  std::string text = "table=0,in_port=1,udp,actions=ct(table=1,zone=1,nat)\n";
+  text += "table=1,priority=1,udp,nw_dst=10.244.2.0/24,actions=" + std::string(kForward) + "\n";
+  text += "table=2,actions=" + std::string(kForward) + "\n";
+  for (uint32_t n = 0; n < load.services; ++n) {
+    const auto host = [](const char* net, uint32_t number) {
+      return net + std::to_string(number / 256) + "." + std::to_string(number % 256);
+    };
+    text += "table=1,priority=2,ct_state=+trk+new,udp,nw_dst=" + host("10.96.", n + 1) +
+            ",tp_dst=" + std::to_string(kServicePort) +
+            ",actions=ct(commit,zone=1,nat(dst=" + host("10.244.", 512 + 1 + backend_host(n, 0)) + ":" +
+            std::to_string(kBackendPort) + "),table=2)\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 Result<Contestant::Command> ovs_command(const std::string& prefix, const std::string& folder,
@@ -113,7 +137,8 @@ Result<Contestant::Command> ovs_command(const std::string& prefix, const std::st
   const Setup setup(prefix == "/" ? "" : prefix, folder);
   auto server = setup.start_server();
   if (!server) return server.error();
-  const std::string bridge = "flb" + std::to_string(getpid());
+  static unsigned bridges = 0;
+  const std::string bridge = "flb" + std::to_string(getpid()) + "_" + std::to_string(bridges++);
   const std::string source = folder + "/source", sink = folder + "/sink";
   const auto port = [](const std::string& name, const std::string& arguments, const std::string& number) {
     return std::vector<std::string>{"--",
@@ -152,18 +177,17 @@ Result<Contestant::Command> ovs_command(const std::string& prefix, const std::st
   if (auto done = setup.configure(words); !done) return done.error();
 
   Contestant::Command command;
-  command.name = "OVS-DPDK";
+  command.name = load.path->to_service ? "OVS-DPDK ct+nat" : "OVS-DPDK";
   command.words = {setup.program("lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"), setup.database(),
                    "--unixctl=" + folder + "/vswitchd.ctl", "-vsyslog:off"};
   command.pages = {source, sink};
   command.log = folder + "/ovs.log";
   command.environment = {{"OVS_RUNDIR", folder}, {"OVS_LOGDIR", folder}, {"OVS_DBDIR", folder}};
   command.keeps = *server;
-  command.when_started = [setup, bridge] {
-    return setup.run({setup.program("bin/ovs-ofctl"), "add-flow", bridge,
-                      "in_port=1,ip,nw_dst=10.244.2.0/24,actions=dec_ttl,mod_dl_src:02:00:00:00:00:01,"
-                      "mod_dl_dst:02:00:00:00:00:09,output:2"},
-                     kTries);
+  const std::string file = folder + "/rules";
+  std::ofstream(file) << rules(load);
+  command.when_started = [setup, bridge, file] {
+    return setup.run({setup.program("bin/ovs-ofctl"), "add-flows", bridge, file}, kTries);
   };
   return command;
 }

@@ -8,6 +8,7 @@ namespace {
 
 constexpr double kAtLeastL3fwd = 1.0;
 constexpr double kAtLeastOvs = 5.0;
+constexpr double kServiceOfL3fwd = 0.7;  // with VXLAN
 constexpr double kAtLeastCsum = 1.0;
 constexpr double kEncapOfRouted = 0.8;
 constexpr double kDecapOfRouted = 0.85;
@@ -34,6 +35,9 @@ Result<std::map<std::string, size_t>> enter_peers(Run& run, Stage& stage, const 
     auto command = stage.ovs(wanted.ovs, load_of("routed4"));
     if (!command) return command.error();
     if (auto done = enter("ovs", std::move(*command)); !done) return done.error();
+    auto translating = stage.ovs(wanted.ovs, load_of("service4"));
+    if (!translating) return translating.error();
+    if (auto done = enter("ovs_ct", std::move(*translating)); !done) return done.error();
   }
   return entered;
 }
@@ -47,6 +51,15 @@ void ratios(Run& run, std::map<std::string, size_t>& ours, std::map<std::string,
                 kAtLeastL3fwd);
   if (peers.contains("ovs"))
     run.rate_of("pps.routed4.of_ovs", "routed, of the rate of OVS-DPDK", routed, peers["ovs"], kAtLeastOvs);
+  if (peers.contains("l3fwd"))
+    run.rate_of("pps.service_encap4.of_l3fwd", "service and VXLAN, of the rate of l3fwd LPM",
+                ours["service_encap4"], peers["l3fwd"], kServiceOfL3fwd);
+  if (peers.contains("ovs_ct"))
+    run.rate_of("pps.service4.of_ovs_ct", "service, of the rate of OVS-DPDK with ct and nat",
+                ours["service4"], peers["ovs_ct"], kAtLeastOvs);
+  run.rate_of("pps.service4.of_routed4", "service, of the routed path's rate", ours["service4"], routed);
+  run.rate_of("pps.service_reply4.of_service4", "a service's answers, of the rate towards it",
+              ours["service_reply4"], ours["service4"]);
   run.rate_of("pps.encap4.of_routed4", "VXLAN encapsulation, of the routed path's rate", ours["encap4"],
               routed, kEncapOfRouted);
   run.rate_of("pps.decap4.of_routed4", "VXLAN decapsulation, of the routed path's rate", ours["decap4"],
@@ -75,6 +88,7 @@ Result<void> path_figures(Stage& stage, Report& report, const Rounds& rounds, co
   for (const auto& [name, which] : ours) {
     std::optional<size_t> beside;
     if (name == "floor") beside = (*peers)["io"];
+    if (name == "service4" && peers->contains("ovs_ct")) beside = (*peers)["ovs_ct"];
     if (name == "routed4") beside = peers->contains("l3fwd") ? (*peers)["l3fwd"] : (*peers)["csum"];
     run.figures(which, ours["floor"], name, std::string(find_path(name)->title) + ", 64 B, 16 k flows",
                 beside);

@@ -155,8 +155,11 @@ Result<Slice> run_slice(Contestant& contestant, const Rounds& rounds) {
   if (all.wrong() != 0) return broken(contestant, std::to_string(all.wrong()) + " frames came out wrong");
   if (all.rx_packets == 0) return broken(contestant, "it received nothing");
   if (contestant.lost() != lost) {
-    return broken(contestant, std::to_string(contestant.lost() - lost) + " of " +
-                                  std::to_string(all.rx_packets) + " frames did not come out");
+    const int64_t missing = contestant.lost() - lost;
+    const std::string counters = contestant.counters();
+    return broken(contestant, std::to_string(missing) + " of " + std::to_string(all.rx_packets) +
+                                  " frames did not come out" +
+                                  (counters.empty() ? "" : "; its counters: " + counters));
   }
   const uint64_t packets = last.totals.tx_packets - first.totals.tx_packets;
   if (packets == 0) return Slice{.disturbed = true};  // it did not get the core at all

@@ -19,18 +19,25 @@ nlohmann::json parameters_of(const Load& load) {
                                {"workers", load.workers},
                                {"burst", load.burst},
                                {"routes", load.routes}};
+  if (load.path->to_service) {
+    parameters["services"] = load.services;
+    parameters["backends"] = load.backends;
+  }
   if (load.size != "imix") parameters["size_bytes"] = std::stoi(load.size);
   return parameters;
 }
 
 double aim_of(const Load& load) {
   if (load.size != "64" || load.workers != 1 || load.burst != 64 || load.routes != 1) return 0;
+  if (load.services != kServices || load.backends != 1) return 0;
   const unsigned scale = load.flows <= 16384 ? 0 : load.flows <= kMillion ? 1 : 2;
   const auto is = [&](std::string_view name) { return load.path->name == name; };
   if (is("routed4")) return scale == 0 ? 28 : scale == 1 ? 45 : 0;
   if (is("encap4") || is("geneve4")) return scale == 0 ? 42 : scale == 1 ? 61 : 0;
   if (is("decap4")) return scale == 0 ? 40 : 0;
-  if (is("new4")) return 450;
+  if (is("new4") || is("service_new4")) return 450;
+  if (is("service4") || is("service_reply4")) return scale == 0 ? 42 : scale == 1 ? 80 : 105;
+  if (is("service_encap4")) return scale == 0 ? 65 : scale == 1 ? 100 : 130;
   return 0;
 }
 

@@ -98,7 +98,11 @@ Contestant::Command Stage::ours(const Load& load, const std::string& break_what)
                    "--burst",
                    std::to_string(load.burst),
                    "--routes",
-                   std::to_string(load.routes)};
+                   std::to_string(load.routes),
+                   "--services",
+                   std::to_string(load.services),
+                   "--backends",
+                   std::to_string(load.backends)};
   if (load.paced) command.words.emplace_back("--paced");
   if (!break_what.empty()) command.words.insert(command.words.end(), {"--break", break_what});
   return command;

@@ -11,7 +11,7 @@ Result<void> run_one(const Suite& suite, const Load& load) {
   if (!stage) return stage.error();
   const std::string name(load.path->name);
   auto done = load.path->is_new
-                  ? new_flow_figures(*stage, report, suite.rounds, load.routes, name)
+                  ? new_flow_figures(*stage, report, suite.rounds, load, name)
                   : beside_floor(*stage, report, suite.rounds, load, name, std::string(load.path->title));
   if (done) report.finish();
   return done;
@@ -25,7 +25,8 @@ Result<void> run_suite(const Suite& suite) {
   const Rounds& rounds = suite.rounds;
   if (auto done = path_figures(*stage, report, rounds, suite.peers); !done) return done;
   if (auto done = flow_count_figures(*stage, report, rounds); !done) return done;
-  if (auto done = new_flow_figures(*stage, report, rounds, 1, "new4"); !done) return done;
+  if (auto done = new_flow_figures(*stage, report, rounds, load_of("new4"), "new4"); !done) return done;
+  if (auto done = service_figures(*stage, report, rounds, suite.quick); !done) return done;
   if (auto done = worker_figures(*stage, report, rounds); !done) return done;
   if (auto done = table_figures(report, rounds); !done) return done;
   if (auto done = memory_figures(*stage, report); !done) return done;

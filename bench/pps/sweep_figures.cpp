@@ -42,7 +42,8 @@ Result<void> sweep_figures(Stage& stage, Report& report, const Rounds& rounds) {
     const std::string value = "routes_" + std::to_string(routes);
     if (auto done = sweep(load, value, "routed, 1 M flows, " + std::to_string(routes) + " routes"); !done)
       return done;
-    if (auto done = new_flow_figures(stage, report, rounds, routes, "new4." + value); !done) return done;
+    load.path = find_path("new4");
+    if (auto done = new_flow_figures(stage, report, rounds, load, "new4." + value); !done) return done;
   }
   return {};
 }

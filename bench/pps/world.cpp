@@ -1,10 +1,15 @@
 #include "bench/pps/world.hpp"
 
+#include "dataplane/packet/ipv4.h"
 #include "dataplane/packet/types.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <string>
+#include <tuple>
+#include <utility>
 
 namespace fairlead::bench {
 namespace {
@@ -43,6 +48,30 @@ void add_pods(core::NodeState& state) {
   }
 }
 
+void add_services(core::NodeState& state, const Load& load) {
+  state.settings.cluster_services = {prefix("10.96.0.0/12")};
+  constexpr uint32_t kServiceBase = 0x0a600001, kBackendBase = 0x0af40201;
+  for (uint32_t n = 0; n < load.services; ++n) {
+    core::Service service;
+    service.id = n + 1;
+    service.service_namespace = "default";
+    service.name = "service-" + std::to_string(n);
+    service.protocol = FL_PROTOCOL_UDP;
+    service.frontends = {
+        {core::FrontendKind::kClusterIp, IpAddress::ipv4(to_be32(kServiceBase + n).raw), kServicePort}};
+    for (uint32_t j = 0; j < load.backends; ++j) {
+      core::Backend& backend = service.backends.emplace_back();
+      backend.address = IpAddress::ipv4(to_be32(kBackendBase + backend_host(n, j)).raw);
+      backend.port = backend_port(j);
+    }
+    std::sort(service.backends.begin(), service.backends.end(), [](const auto& a, const auto& b) {
+      return std::tie(a.address, a.port) < std::tie(b.address, b.port);
+    });
+    for (uint32_t j = 0; j < load.backends; ++j) service.cluster_backends.push_back(j);
+    state.services[service.id] = std::make_shared<const core::Service>(std::move(service));
+  }
+}
+
 }  // namespace
 
 core::NodeState node_state(const Load& load) {
@@ -69,6 +98,7 @@ core::NodeState node_state(const Load& load) {
     const be32 base = to_be32(kRouteBase + n * kRouteStride);
     state.routes[Prefix::enclosing(IpAddress::ipv4(base.raw), 28)] = {core::RouteKind::kPeer, 2};
   }
+  if (load.path->to_service) add_services(state, load);
   return state;
 }
 

@@ -104,6 +104,14 @@ uint16_t receive_paced(void* queue, rte_mbuf** mbufs, uint16_t wanted) {
   return got;
 }
 
+uint16_t receive_once(void* queue, rte_mbuf** mbufs, uint16_t wanted) {
+  RxQueue& q = *static_cast<RxQueue*>(queue);
+  const auto least = static_cast<uint16_t>(std::min<uint32_t>(wanted, q.left));
+  const uint16_t got = unpaced_function(*q.device)(queue, mbufs, least);
+  q.left -= got;
+  return got;
+}
+
 template <bool kIsImix>
 BurstFunction receive_of_blocks(unsigned blocks) {
   switch (blocks) {
@@ -185,6 +193,7 @@ inline uint64_t rearm_data(const rte_mbuf* mbuf) {
 
 BurstFunction receive_function(const Device& device) {
   if (device.profile().frames == Form::kNone) return receive_nothing;
+  if (device.profile().once) return receive_once;
   return device.profile().paced ? receive_paced : unpaced_function(device);
 }
 

@@ -142,6 +142,7 @@ std::string Device::start(uint16_t port, unsigned rx_queues, unsigned tx_queues,
     queue.count = static_cast<uint32_t>(records.size());
     if (profile_.imix) queue.count -= queue.count % kImix.size();
     if (queue.count == 0) return "fewer flows than one round of IMIX";
+    queue.left = queue.count;
     if (profile_.burst != 0) queue.burst = profile_.burst;
     const uint64_t rearm =
         RTE_PKTMBUF_HEADROOM | uint64_t{1} << 16 | uint64_t{1} << 32 | uint64_t{port} << 48;

@@ -32,6 +32,7 @@ struct alignas(64) RxQueue {
   PacedRing ring;                     // of a device with `paced`
   uint32_t frame_offset = 0;          // bytes from an mbuf to its frame
   uint32_t turn = 0;                  // of the pace that the ring belongs to
+  uint32_t left = 0;                  // frames of a device with `once` that were not handed out yet
   __m128i rearm{};                    // data_off, refcnt, nb_segs, port, ol_flags
   __m128i fields[kImix.size()] = {};  // packet_type, pkt_len, data_len: by place, or the first for all
 };

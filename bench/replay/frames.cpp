@@ -15,7 +15,6 @@
 namespace fairlead::replay {
 namespace {
 
-constexpr uint16_t kDestinationPort = 80;
 constexpr uint16_t kFirstSourcePort = 1024;
 // 02:46:4c and the endpoint's id: on the trunk a frame's source MAC names its pod. Our pods' ids are the last
 // two bytes of their addresses.
@@ -51,6 +50,9 @@ PacketLayout layout_of(const Profile& profile, uint32_t size) {
 // IP and UDP headers at `at` bytes into the shape, all that flows have in common.
 void put_packet(FrameShape& shape, Patches& patches, const Profile& profile, const PacketLayout& layout,
                 uint32_t at) {
+  // An answer's source is its flow's destination.
+  const size_t source = profile.reply ? offsetof(FlowRecord, destination) : offsetof(FlowRecord, source);
+  const size_t destination = profile.reply ? offsetof(FlowRecord, source) : offsetof(FlowRecord, destination);
   uint8_t* l3 = shape.header.data() + at;
   auto* udp = reinterpret_cast<udp_header*>(l3 + layout.l4_offset);
   const uint32_t l4 = at + layout.l4_offset;
@@ -60,11 +62,11 @@ void put_packet(FrameShape& shape, Patches& patches, const Profile& profile, con
     ip->payload_length = to_be16(static_cast<uint16_t>(layout.l4_length));
     ip->next_header = FL_PROTOCOL_UDP;
     ip->hop_limit = kTimeToLive;
-    ip->source = profile.sources.base;
-    ip->destination = profile.destinations.base;
+    ip->source = profile.reply ? profile.destinations.base : profile.sources.base;
+    ip->destination = profile.reply ? profile.sources.base : profile.destinations.base;
     ip->source.word[3] = ip->destination.word[3] = be32{};
-    patches.put(at + offsetof(ipv6_header, source) + 12, offsetof(FlowRecord, source), 4);
-    patches.put(at + offsetof(ipv6_header, destination) + 12, offsetof(FlowRecord, destination), 4);
+    patches.put(at + offsetof(ipv6_header, source) + 12, source, 4);
+    patches.put(at + offsetof(ipv6_header, destination) + 12, destination, 4);
   } else {
     auto* ip = reinterpret_cast<ipv4_header*>(l3);
     ip->version_ihl = 0x45;
@@ -72,12 +74,14 @@ void put_packet(FrameShape& shape, Patches& patches, const Profile& profile, con
     ip->ttl = kTimeToLive;
     ip->protocol = FL_PROTOCOL_UDP;
     patches.put(at + offsetof(ipv4_header, checksum), offsetof(FlowRecord, ip_checksum), 2);
-    patches.put(at + offsetof(ipv4_header, source), offsetof(FlowRecord, source), 4);
-    patches.put(at + offsetof(ipv4_header, destination), offsetof(FlowRecord, destination), 4);
+    patches.put(at + offsetof(ipv4_header, source), source, 4);
+    patches.put(at + offsetof(ipv4_header, destination), destination, 4);
   }
-  udp->destination_port = to_be16(kDestinationPort);
+  (profile.reply ? udp->source_port : udp->destination_port) = to_be16(profile.port);
   udp->length = to_be16(static_cast<uint16_t>(layout.l4_length));
-  patches.put(l4 + offsetof(udp_header, source_port), offsetof(FlowRecord, source_port), 2);
+  patches.put(
+      l4 + (profile.reply ? offsetof(udp_header, destination_port) : offsetof(udp_header, source_port)),
+      offsetof(FlowRecord, source_port), 2);
   patches.put(l4 + offsetof(udp_header, checksum), offsetof(FlowRecord, l4_checksum), 2);
 }
 
@@ -123,6 +127,7 @@ be32 host(const Hosts& hosts, uint32_t index) {
   return to_be32(from_be32(base) + index * hosts.stride);
 }
 
+// The same for a flow and its answer.
 void fill_checksums(FlowRecord& record, const Profile& profile, uint32_t size) {
   const PacketLayout layout = layout_of(profile, size);
   ip_address source = profile.sources.base, destination = profile.destinations.base;
@@ -130,7 +135,7 @@ void fill_checksums(FlowRecord& record, const Profile& profile, uint32_t size) {
   source.word[word] = record.source;
   destination.word[word] = record.destination;
   uint64_t sum = checksum_pseudo6(&source, &destination, FL_PROTOCOL_UDP, layout.l4_length);
-  sum += record.source_port.raw + to_be16(kDestinationPort).raw +
+  sum += record.source_port.raw + to_be16(profile.port).raw +
          to_be16(static_cast<uint16_t>(layout.l4_length)).raw;
   record.l4_checksum = checksum_finish_udp(sum);
   if (is_inner_ipv6(profile.frames)) return;

@@ -59,6 +59,17 @@ bool read_hosts(std::string_view text, Hosts& hosts) {
   return true;
 }
 
+// FIRST or FIRST+COUNT
+bool read_ports(std::string_view text, Ports& ports) {
+  const size_t plus = text.find('+');
+  Ports read{0, 1};
+  if (!read_number(text.substr(0, plus), 1, UINT16_MAX, read.first)) return false;
+  if (plus != std::string_view::npos && !read_number(text.substr(plus + 1), 1, UINT16_MAX, read.count))
+    return false;
+  ports = read;
+  return true;
+}
+
 bool read_size(std::string_view text, Profile& profile) {
   profile.imix = text == "imix";
   return profile.imix || read_number(text, kSizeMin, kSizeMax, profile.size);
@@ -75,11 +86,18 @@ bool read_one(std::string_view key, std::string_view value, Profile& profile) {
   if (key == "verify") return read_number(value, 0, 1u << 30, profile.verify);
   if (key == "held") return read_number(value, 0, 1, profile.held);
   if (key == "paced") return read_number(value, 0, 1, profile.paced);
+  if (key == "once") return read_number(value, 0, 1, profile.once);
+  if (key == "reply") return read_number(value, 0, 1, profile.reply);
   if (key == "ttl") return read_number(value, 0, 255, profile.ttl);
   if (key == "seed") return read_number(value, 0, UINT32_MAX, profile.seed);
   if (key == "vni") return read_number(value, 0, (1u << 24) - 1, profile.vni);
   if (key == "source") return read_hosts(value, profile.sources);
   if (key == "destination") return read_hosts(value, profile.destinations);
+  if (key == "port") return read_number(value, 1, UINT16_MAX, profile.port);
+  if (key == "expect_source") return read_hosts(value, profile.expect_sources);
+  if (key == "expect_destination") return read_hosts(value, profile.expect_destinations);
+  if (key == "expect_source_port") return read_ports(value, profile.expect_source_ports);
+  if (key == "expect_port") return read_ports(value, profile.expect_ports);
   if (key == "tunnel_source") return read_address4(value, profile.tunnel_source);
   if (key == "tunnel_destination") return read_address4(value, profile.tunnel_destination);
   if (key == "page") {
@@ -89,11 +107,15 @@ bool read_one(std::string_view key, std::string_view value, Profile& profile) {
   return false;
 }
 
-constexpr std::array<std::string_view, 18> kKeys = {
-    "frames", "expect", "flows",       "size",          "queues",
-    "burst",  "pool",   "verify",      "ttl",           "seed",
-    "vni",    "source", "destination", "tunnel_source", "tunnel_destination",
-    "held",   "paced",  "page"};
+constexpr std::array<std::string_view, 25> kKeys = {"frames", "expect",        "flows",
+                                                    "size",   "queues",        "burst",
+                                                    "pool",   "verify",        "ttl",
+                                                    "seed",   "vni",           "source",
+                                                    "port",   "destination",   "tunnel_source",
+                                                    "held",   "paced",         "tunnel_destination",
+                                                    "once",   "expect_source", "expect_destination",
+                                                    "reply",  "expect_port",   "expect_source_port",
+                                                    "page"};
 
 bool is_key(std::string_view key) {
   for (const std::string_view known : kKeys) {
@@ -109,6 +131,11 @@ void set_default_addresses(Profile& profile) {
   };
   as_default(profile.sources, ipv6 ? "fd00:10:244:1::101+100" : "10.244.1.1+100");
   as_default(profile.destinations, ipv6 ? "fd00:10:244:2::1+200" : "10.244.2.1+200");
+  const auto as_handed_out = [&](Hosts& expected, const Hosts& hosts) {
+    if (expected.base == ip_address{}) expected = hosts;
+  };
+  as_handed_out(profile.expect_sources, profile.sources);
+  as_handed_out(profile.expect_destinations, profile.destinations);
   if (profile.tunnel_source == be32{}) profile.tunnel_source = to_be32(0xc0000202);            // 192.0.2.2
   if (profile.tunnel_destination == be32{}) profile.tunnel_destination = to_be32(0xc0000201);  // 192.0.2.1
 }
@@ -141,6 +168,7 @@ std::string parse_profile(const std::string& arguments, Profile& profile) {
   if (ipv6 && !profile.imix && profile.size < kSizeMin + 2) profile.size = kSizeMin + 2;  // the headers alone
   const uint64_t tuples = uint64_t{profile.sources.count} * profile.destinations.count * 60000;
   if (tuples < profile.flows) return "there are not so many flows between these addresses";
+  if (profile.once && profile.paced) return "once and paced: a pace hands out flows round and round";
   if (profile.flows < profile.queues) return "fewer flows than queues";
   return {};
 }

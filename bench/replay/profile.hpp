@@ -29,6 +29,16 @@ struct Hosts {
   uint32_t stride = 1;
 };
 
+// `count` ports from `first` on.
+struct Ports {
+  uint16_t first = 0;
+  uint16_t count = 0;  // 0: any port
+
+  [[nodiscard]] bool have(uint16_t port) const {
+    return count == 0 || static_cast<uint16_t>(port - first) < count;
+  }
+};
+
 inline constexpr uint32_t kFcsBytes = 4;  // counted in sizes (RFC 2544), never in memory
 inline constexpr uint32_t kSizeMin = 64;
 inline constexpr uint32_t kSizeMax = 1518;
@@ -45,6 +55,8 @@ struct Profile {
   uint16_t burst = 0;        // frames handed out by one call; 0: as many as were asked for
   bool held = false;         // nothing is handed out until the page says so
   bool paced = false;        // frames fall due at the page's pace, see pace.hpp
+  bool once = false;         // every flow's frame is handed out once, then none
+  bool reply = false;        // handed out are the answers: from `destinations` and `port` to `sources`
   uint32_t pool = 16384;     // buffers going round per thread
   uint32_t verify = 251;     // every so many-th frame sent is read; 0: none
   uint8_t ttl = 0;           // of what is sent; 0: any
@@ -52,6 +64,12 @@ struct Profile {
   uint32_t vni = 100;
   Hosts sources;
   Hosts destinations;
+  uint16_t port = 80;  // flows' destination port
+  // Of what is sent: the ends it has to have. Without a base: those of what is handed out.
+  Hosts expect_sources;
+  Hosts expect_destinations;
+  Ports expect_source_ports;
+  Ports expect_ports;
   be32 tunnel_source{};  // outer addresses of frames handed out
   be32 tunnel_destination{};
   std::string page;  // file the counters are shared through; empty: none

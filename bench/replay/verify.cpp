@@ -9,8 +9,8 @@ namespace fairlead::replay {
 namespace {
 
 constexpr std::array<const char*, static_cast<size_t>(Wrong::kCount)> kNames = {
-    "nothing",     "length", "malformed",   "encapsulation", "family",
-    "ip_checksum", "ttl",    "l4_checksum", "address",       "buffer"};
+    "nothing", "length",      "malformed", "encapsulation", "family", "ip_checksum",
+    "ttl",     "l4_checksum", "address",   "port",          "buffer"};
 
 Wrong meaning_of(int parse_error) {
   return parse_error == FL_PARSE_BAD_IPV4_CHECKSUM ? Wrong::kIpChecksum : Wrong::kMalformed;
@@ -82,8 +82,12 @@ Wrong check_frame(const uint8_t* frame, uint32_t length, const Profile& profile)
       if (const Wrong wrong = enter_tunnel(frame, length, profile, p); wrong != Wrong::kNothing) return wrong;
     }
     if ((p.ip_version == 6) != is_inner_ipv6(profile.expect)) return Wrong::kFamily;
-    const bool known = is_one_of(p.source, profile.sources) && is_one_of(p.destination, profile.destinations);
+    const bool known =
+        is_one_of(p.source, profile.expect_sources) && is_one_of(p.destination, profile.expect_destinations);
     if (!known) return Wrong::kAddress;
+    if (!profile.expect_source_ports.have(from_be16(p.source_port)) ||
+        !profile.expect_ports.have(from_be16(p.destination_port)))
+      return Wrong::kPort;
   }
   if (profile.ttl != 0 && p.ttl != profile.ttl) return Wrong::kTtl;
   if (p.protocol == FL_PROTOCOL_UDP && !is_l4_checksum_right(frame, p)) return Wrong::kL4Checksum;

@@ -18,7 +18,8 @@ enum class Wrong : uint8_t {
   kIpChecksum,
   kTtl,
   kL4Checksum,
-  kAddress,  // an end that was not among those handed out
+  kAddress,  // an end that is not among those expected
+  kPort,     // the same of a port
   kBuffer,   // the mbuf: chained, or still referenced by somebody else
   kCount
 };

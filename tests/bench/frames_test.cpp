@@ -79,6 +79,29 @@ TEST(ReplayFrames, AreInNoOrder) {
   EXPECT_LT(ascending, 300u);  // about one in a hundred by chance
 }
 
+// Frame n of a device with reply=1 answers frame n of the same flows without it.
+TEST(ReplayFrames, AnswersGoBackTheSameWay) {
+  for (const char* form : {"ip4", "ip6", "vxlan4"}) {
+    const std::string common = std::string("frames=") + form + ",flows=5000,size=66,expect=" + form;
+    const Profile forward = profile_of(common + ",port=8080");
+    const Profile back = profile_of(common + ",port=8080,reply=1");
+    const FlowList there(forward), answers(back);
+    const FrameShape shape = make_shape(forward, 66, kMac), answer_shape = make_shape(back, 66, kMac);
+    const uint32_t inner = is_tunnel(forward.frames) ? kTunnelBytes : 0;
+    for (size_t i = 0; i < 5000; ++i) {
+      std::vector<uint8_t> frame = make_frame(shape, there.records()[i]);
+      std::vector<uint8_t> answer = make_frame(answer_shape, answers.records()[i]);
+      frame.erase(frame.begin(), frame.begin() + inner);
+      answer.erase(answer.begin(), answer.begin() + inner);
+      const parsed to = read(frame), from = read(answer);
+      ASSERT_EQ(std::memcmp(&to.source, &from.destination, sizeof to.source), 0) << form;
+      ASSERT_EQ(std::memcmp(&to.destination, &from.source, sizeof to.source), 0) << form;
+      ASSERT_EQ(from_be16(from.source_port), 8080) << form;
+      ASSERT_EQ(to.source_port.raw, from.destination_port.raw) << form;
+    }
+  }
+}
+
 TEST(ReplayFrames, QueuesShareNoFlow) {
   const FlowList flows(profile_of("frames=ip4,flows=1001,queues=2"));
   const auto first = flows.of_queue(0, 2), second = flows.of_queue(1, 2);
@@ -116,7 +139,8 @@ TEST(ReplayProfile, RefusesWhatItDoesNotKnow) {
   for (const char* wrong :
        {"frame=ip4", "frames=ip5", "size=63", "size=1519", "flows=0", "flows=20000000", "source=10.0.0",
         "source=10.0.0.1+0", "frames=ip6,source=10.0.0.1", "verify", "frames=any",
-        "flows=70000,source=10.0.0.1,destination=10.0.0.2", "queues=8,flows=4"}) {
+        "flows=70000,source=10.0.0.1,destination=10.0.0.2", "queues=8,flows=4", "port=0", "expect_port=80+0",
+        "expect_port=65536", "expect_destination=10.0", "once=1,paced=1"}) {
     Profile profile;
     EXPECT_NE(parse_profile(wrong, profile), "") << wrong;
   }

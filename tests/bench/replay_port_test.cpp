@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -67,6 +68,43 @@ TEST_F(ReplayPort, OurForwarderSendsWhatEveryPathShould) {
     EXPECT_GT(totals.tx_packets, kSomeFrames) << path.name;
     EXPECT_GT(totals.verified, kSomeFrames / 1000) << path.name;
     EXPECT_EQ(totals.wrong(), 0u) << path.name << ": " << contestant->first_wrong();
+  }
+}
+
+TEST_F(ReplayPort, HandsOutEveryFlowOnceWhereItIsTold) {
+  auto stage = Stage::open(FL_BENCH_PPS);
+  ASSERT_TRUE(stage.ok()) << stage.error().text();
+  Contestant::Command command = stage->testpmd("io", load("floor"));
+  for (std::string& word : command.words) {
+    if (word.starts_with("net_replay0,")) word += ",once=1";
+  }
+  auto contestant = Contestant::start(command);
+  ASSERT_TRUE(contestant.ok()) << contestant.error().text();
+  for (int tries = 0; tries < 500 && contestant->totals().tx_packets < 4096; ++tries) usleep(10'000);
+  usleep(50'000);
+  contestant->pause();
+  EXPECT_EQ(contestant->totals().rx_packets, 4096u);
+  EXPECT_EQ(contestant->totals().tx_packets, 4096u);
+}
+
+// Routed and, by connection tracking, translated: the port reads whose address and port come out.
+TEST_F(ReplayPort, OvsForwardsAndTranslates) {
+  const char* named = std::getenv("FAIRLEAD_OVS_ROOT");
+  const std::string root = named == nullptr ? "/" : named;
+  if (access((root + "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk").c_str(), X_OK) != 0)
+    GTEST_SKIP() << "openvswitch-switch-dpdk is neither installed nor at FAIRLEAD_OVS_ROOT";
+  auto stage = Stage::open(FL_BENCH_PPS);
+  ASSERT_TRUE(stage.ok()) << stage.error().text();
+  for (const char* path : {"routed4", "service4"}) {
+    auto command = stage->ovs(root, load(path));
+    ASSERT_TRUE(command.ok()) << command.error().text();
+    auto contestant = Contestant::start(*command);
+    ASSERT_TRUE(contestant.ok()) << contestant.error().text();
+    run(*contestant);
+    const replay::Totals totals = contestant->totals();
+    EXPECT_GT(totals.tx_packets, kSomeFrames) << path;
+    EXPECT_GT(totals.verified, kSomeFrames / 1000) << path;
+    EXPECT_EQ(totals.wrong(), 0u) << path << ": " << contestant->first_wrong();
   }
 }
 

@@ -66,6 +66,20 @@ TEST(ReplayVerify, NoticesWrongBytes) {
   EXPECT_EQ(family.check(), Wrong::kFamily);
 }
 
+TEST(ReplayVerify, ExpectsOtherEndsWhereItIsTold) {
+  // What a Service's packets have to become: other destinations and another port, the source as it was.
+  const std::string backends =
+      "frames=ip4,expect=ip4,destination=10.244.2.1+200,expect_destination=10.244.2.1+200,port=8080";
+  EXPECT_EQ(Sample(backends + ",expect_port=8080").check(), Wrong::kNothing);
+  EXPECT_EQ(Sample(backends + ",expect_port=8078+3").check(), Wrong::kNothing);
+  EXPECT_EQ(Sample(backends + ",expect_port=8077+3").check(), Wrong::kPort);
+  EXPECT_EQ(Sample(backends + ",expect_source_port=80").check(), Wrong::kPort);
+  EXPECT_EQ(
+      Sample("frames=ip4,expect=ip4,destination=10.96.0.1+10,expect_destination=10.244.2.1+200").check(),
+      Wrong::kAddress);
+  EXPECT_EQ(Sample("frames=ip4,expect=ip4,expect_source=10.96.0.1+200").check(), Wrong::kAddress);
+}
+
 TEST(ReplayVerify, NoticesAnAddressThatWasNotHandedOut) {
   Sample sample("frames=ip4,expect=ip4");
   ++sample.frame[kSource4];

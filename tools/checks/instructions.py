@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 
-CASES = ("routed", "encap", "decap", "routed6", "new")
+CASES = ("routed", "encap", "decap", "routed6", "reply", "new",
+         "service", "service_reply", "service_encap", "service6", "service_reply6", "service_new")
 PACKETS = 4096  # bench/forward_instructions.cpp: kFlows
 TOLERANCE = 0.03
 
@@ -53,7 +54,7 @@ def main():
     for case, figure in counted.items():
         before = recorded.get(case)
         change = figure / before - 1 if before else float("inf")
-        print(f"{case:8} {figure:8.1f} instructions a packet, recorded {before}, {change:+.1%}")
+        print(f"{case:14} {figure:8.1f} instructions a packet, recorded {before}, {change:+.1%}")
         if abs(change) > TOLERANCE:
             away.append(case)
     if away:
