@@ -165,7 +165,8 @@ void Forwarder::Worker::Impl::judge_anew(Burst& burst, Walk& walk, Table& table,
     return finish(burst, walk, Verdict::drop(DropReason::NO_FLOW));
   }
   if (hit.id != 0 && step_flow(table, hit, walk)) std::swap(hit, over);
-  if (over.id != 0) table.erase(over.id);
+  // What begins nothing does not end another's connection.
+  if (over.id != 0 && steps::begins_flow(walk, &state)) table.erase(over.id);
   const steps::Committed done =
       steps::commit(walk, snapshot, table, key, key_function(key), hit, ports, burst.now_ns);
   if (!done.verdict.goes_on()) return finish(burst, walk, done.verdict);

@@ -352,6 +352,7 @@ bool History::answer(Event& event) {
     }
     if (talk.wrap.kind == Wrap::kTunnel) {
       const size_t inner = 14 + read.packet->header_length + 8 + 8;
+      if (left.frame.size() < inner + 14) return false;  // the host's own words to that port
       read = ip_of(Bytes(left.frame.begin() + static_cast<std::ptrdiff_t>(inner), left.frame.end()));
       if (!read.packet) return false;
     }

@@ -38,6 +38,13 @@ class Demo(unittest.TestCase):
         self.assertEqual(answer["switch"]["lost"], 0)
         self.assertGreaterEqual(answer["switch"]["sent"], 50000)
         self.assertGreaterEqual(answer["switch"]["pps"], 10000)
+        shown = answer["services"]
+        self.assertEqual(sum(shown["connections"]["answers"].values()), 1000)
+        self.assertEqual(len(shown["connections"]["answers"]), 3)
+        self.assertLessEqual(shown["connections"]["furthest_from_even"], 0.10)
+        self.assertEqual(shown["removed"]["broken_of_others"], 0)
+        for way in ("node_port", "host"):
+            self.assertEqual(shown[way], {"asked": 60, "answered": 60})
         self.assertEqual(set(answer["tcp_gbps"]), {"overlay", "routed", "kernel_vxlan", "kernel_routed"})
         self.assertIn("p99", answer["cni_add_ms"])
         self.assertEqual(footprint(prefix), before)

@@ -7,7 +7,7 @@ class KernelPod:
 
     def __init__(self, node, name, host_device, subnet, host, mtu):
         lab = node.lab
-        self.node, self.name = node, name
+        self.node, self.name, self.mtu = node, name, mtu
         self.netns = f"{lab.prefix}-{name}"
         self.ipv4 = f"{subnet}.{host}"
         lab.add_netns(self.netns)
@@ -31,9 +31,9 @@ class KernelPair:
     to say (Lab.offloads), for everyone alike.
     """
 
-    def __init__(self, cluster, kind, base, gro=False):
-        self.kind, self.gro, self.pods, self.nodes = kind, gro, [], []
-        name = f"k{kind[0]}{'g' if gro else ''}"
+    def __init__(self, cluster, kind, base, gro=False, name=None):
+        self.kind, self.gro, self.base, self.pods, self.nodes = kind, gro, base, [], []
+        self.name = name = name or f"k{kind[0]}{'g' if gro else ''}"
         for side in range(2):
             node = cluster.add_kernel_node(f"{name}{side}", base + side)
             mtu = cluster.mtu - 50 if kind == "vxlan" else cluster.mtu
@@ -49,6 +49,11 @@ class KernelPair:
                 node.ip("route", "add", f"{other}.0/24", "via", peer)
             run(["ip", "netns", "exec", node.netns, "ethtool", "-K", "u0", "gro", "on" if gro else "off"])
             self.nodes.append(node)
+
+    def add_pod(self, side, number):
+        """Another pod, the `number`-th from 1 on, beside the one of that side."""
+        node = self.nodes[side]
+        return KernelPod(node, f"{self.name}pod{side}.{number}", f"p{number}", f"10.245.{self.base + side}", 2 + number, self.pods[side].mtu)
 
 
 class KernelHost:

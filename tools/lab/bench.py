@@ -3,6 +3,7 @@
 tcp   One interleaved run over Fairlead's overlay, its routed mode and its node-local path, and the kernel's VXLAN device, routing
       and veth-to-veth path: every round gives each of them one slice of every load, so that a drifting machine drifts for all.
       Frames of MTU size on the wire for everyone; the kernel's receiver once without GRO and once with it.
+service  The same for connections through a ClusterIP, kube-proxy's rule sets beside Fairlead (bench_services.py); part of tcp.
 idle  What a dataplane with three ports costs at 0 to 100 k packets a second offered, and how long a single packet takes after
       silence, beside the kernel's.
 
@@ -21,7 +22,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import baseline  # noqa: E402
 import lab as labs  # noqa: E402
 import traffic  # noqa: E402
-from figures import Result, Rounds, figure, ratios  # noqa: E402
+import bench_services  # noqa: E402
+from figures import Progress, Result, Rounds, figure, ratios  # noqa: E402
 from lab import run  # noqa: E402
 
 SYSTEMS = {
@@ -49,8 +51,7 @@ class Path:
     def prepare(self):
         """Servers at one end, the other end's neighbours known, TCP without memory of the slice before."""
         for pod in (self.client, self.server):
-            for setting in ("net.ipv4.tcp_no_metrics_save=1", "net.ipv4.tcp_tw_reuse=1", "net.ipv4.ip_local_port_range=10000 65535"):
-                run(pod.command(["sysctl", "-qw", setting]))
+            traffic.prepare_tcp(pod)
         traffic.start_iperf(self.lab, self.server)
         traffic.start_load(self.lab, self.server)
         run(self.client.command(["ping", "-n", "-c", "3", "-i", "0.05", "-W", "2", self.address]))
@@ -106,23 +107,6 @@ class Clusters:
 
     def add(self, name, lab, client, server):
         self.paths[name] = Path(name, lab, client, server)
-
-
-class Progress:
-    """A bar on standard error, on a terminal only."""
-
-    def __init__(self, steps):
-        self.steps, self.done, self.shown = steps, 0, sys.stderr.isatty()
-
-    def step(self, text):
-        if self.shown:
-            filled = 30 * self.done // max(1, self.steps)
-            print(f"\r[{'#' * filled}{'.' * (30 - filled)}] {100 * self.done // max(1, self.steps):3d} %  {text:<48.48}", end="", file=sys.stderr, flush=True)
-        self.done += 1
-
-    def end(self):
-        if self.shown:
-            print("\r" + " " * 90 + "\r", end="", file=sys.stderr, flush=True)
 
 
 # ---- tcp ---------------------------------------------------------------------------------------------------------------
@@ -286,10 +270,11 @@ def idle_figures(result, samples, received, options, ports, wake_of):
 
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="tools/lab/bench.py", description="TCP, UDP and idle figures of pods in namespaces, Fairlead beside the kernel.")
-    parser.add_argument("what", choices=["tcp", "idle", "all"], nargs="?", default="all")
+    parser.add_argument("what", choices=["tcp", "service", "idle", "all"], nargs="?", default="all")
     parser.add_argument("--quick", action="store_true", help="shorter slices, fewer rounds: tcp about 2 minutes, idle one")
     parser.add_argument("--rounds", type=int, metavar="N", help="interleaved rounds (20, quick 5)")
     parser.add_argument("--seconds", type=int, metavar="S", help="length of a slice of the stream (2, quick 1); the other loads take a third of it")
+    parser.add_argument("--services", metavar="N,...", help="numbers of Services beside the one that is addressed (10,30000; quick 10,5000)")
     parser.add_argument("-o", dest="output", choices=["text", "json"], default="text")
     parser.add_argument("--build", default=str(labs.TOP / "build" / "release"), help="the build tree whose programs run (build/release)")
     parser.add_argument("--prefix", default="fl-bench", help=argparse.SUPPRESS)
@@ -297,6 +282,12 @@ def parse(arguments):
     options.rounds = options.rounds or (5 if options.quick else 20)
     options.seconds = options.seconds or (1 if options.quick else 2)
     options.wakes = 100
+    try:
+        options.services = [int(count) for count in (options.services or ("10,5000" if options.quick else "10,30000")).split(",")]
+    except ValueError:
+        parser.error("--services wants numbers with commas between")
+    if min(options.services) < 2 or len(set(options.services)) < len(options.services):
+        parser.error("--services are different numbers of at least 2")
     if options.rounds < 1 or options.seconds <= 0:
         parser.error("--rounds and --seconds are positive")
     return options
@@ -322,8 +313,8 @@ def main(arguments=None):
     labs.handle_signals()
     result = Result(options.build, options.quick)
     try:
-        for name, bench in (("tcp", bench_tcp), ("idle", bench_idle)):
-            if options.what in (name, "all"):
+        for names, bench in ((("tcp",), bench_tcp), (("tcp", "service"), bench_services.run_all), (("idle",), bench_idle)):
+            if options.what in names or options.what == "all":
                 bench(options, result)
     except (KeyboardInterrupt, Exception) as error:
         if labs.interrupted():

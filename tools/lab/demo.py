@@ -16,6 +16,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import baseline  # noqa: E402
 import lab as labs  # noqa: E402
+import service_demo  # noqa: E402
 import traffic  # noqa: E402
 from lab import percentile, say  # noqa: E402
 
@@ -147,6 +148,8 @@ def demonstrate(options, out):
             if options.mode == "auto":
                 cluster.switch_mode("Auto")
             phase("routed" if options.mode != "auto" else "auto")
+
+        service_demo.show(cluster, result, failures, out)
 
         if not options.no_bench:
             for kind in ("vxlan", "routed"):

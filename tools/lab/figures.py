@@ -4,6 +4,7 @@ import os
 import pathlib
 import platform
 import re
+import sys
 import time
 
 import lab as labs
@@ -84,6 +85,23 @@ def figure(name, title, unit, better, samples, parameters, peer=None, target=Non
         if not entry["held"] and limits:
             entry["limits"] = limits
     return entry
+
+
+class Progress:
+    """A bar on standard error, on a terminal only."""
+
+    def __init__(self, steps):
+        self.steps, self.done, self.shown = steps, 0, sys.stderr.isatty()
+
+    def step(self, text):
+        if self.shown:
+            filled = 30 * self.done // max(1, self.steps)
+            print(f"\r[{'#' * filled}{'.' * (30 - filled)}] {100 * self.done // max(1, self.steps):3d} %  {text:<48.48}", end="", file=sys.stderr, flush=True)
+        self.done += 1
+
+    def end(self):
+        if self.shown:
+            print("\r" + " " * 90 + "\r", end="", file=sys.stderr, flush=True)
 
 
 def first_match(pattern, text, fallback=None):

@@ -269,7 +269,8 @@ class Lab:
         return (f"apiVersion: fairlead.io/v1alpha1\nkind: ClusterNetwork\nmetadata: {{name: default}}\nspec:\n"
                 f"  mode: {mode or self.mode}\n"
                 f"  overlay: {{encapsulation: VXLAN, vni: 100, port: 4789}}\n"
-                f"  addressing: {{pods: [10.244.0.0/16, \"fd00:10:244::/48\"], services: [10.96.0.0/12]}}\n")
+                f"  addressing: {{pods: [10.244.0.0/16, \"fd00:10:244::/48\"], services: [10.96.0.0/12, \"fd00:10:96::/108\"]}}\n"
+                f"  services: {{externalIPRanges: [198.51.100.0/24]}}\n")
 
     def add_node(self, name, index, subnet=0):
         node = Node(self, name, index, subnet)

@@ -1,12 +1,14 @@
 // fairlead-load: request and response, connections, small datagrams, one at a time or as fast as they go,
 // with exact percentiles (every sample is kept).
 //
-//   fairlead-load serve ADDRESS PORT                          the other end of all below, TCP and UDP
+//   fairlead-load serve ADDRESS PORT [NAME]                   the other end of all below, TCP and UDP
 //   fairlead-load rr    ADDRESS PORT SECONDS                  one byte each way on one TCP connection
 //   fairlead-load crr   ADDRESS PORT SECONDS                  connect, one byte each way, closed by the
 //   server fairlead-load flood ADDRESS PORT SECONDS [PAYLOAD_BYTES]  datagrams as fast as they go; what
 //   arrived counts fairlead-load pace  ADDRESS PORT SECONDS PPS [PAYLOAD_BYTES]  the same, evenly spaced
 //   fairlead-load wake  ADDRESS PORT COUNT GAP_US             single datagrams after silence, one-way times
+//   fairlead-load until ADDRESS PORT NAME SECONDS             connects again and again until the server of
+//   that name (one character) answers; "ready" when the first one did, then when its connection began
 //
 // Both ends run on one machine, so one clock (CLOCK_MONOTONIC) serves both: one-way times are differences.
 // Clients print one JSON line. Exit codes: 0 ok, 1 failed, 2 usage.
@@ -33,7 +35,7 @@
 
 namespace {
 
-constexpr char kKeepOpen = 'R', kCloseAfter = 'C';
+constexpr char kKeepOpen = 'R', kCloseAfter = 'C', kSayName = 'N';
 constexpr unsigned kBatch = 64;
 // 64 bytes on the wire with the frame check sequence: 14 Ethernet, 20 IPv4, 8 UDP, 4 FCS.
 constexpr size_t kPayloadOf64 = 18;
@@ -101,6 +103,11 @@ int open_socket(const Target& target, int type) {
   return fd;
 }
 
+void set_send_timeout(int fd, int seconds) {
+  const timeval time{seconds, 0};
+  if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time) != 0) fail("setsockopt");
+}
+
 int connected(const Target& target, int type) {
   const int fd = open_socket(target, type);
   if (connect(fd, target.raw(), target.length) != 0) fail("connect");
@@ -113,7 +120,7 @@ int connected(const Target& target, int type) {
 // -----------------------------------------------------------------------------------------------------
 
 // One connection at a time is all that rr and crr have; one that went silent is given up after the time-out.
-[[noreturn]] void serve_tcp(const Target& target) {
+[[noreturn]] void serve_tcp(const Target& target, char name) {
   const int listener = open_socket(target, SOCK_STREAM);
   set_option(listener, SOL_SOCKET, SO_REUSEADDR, 1);
   set_option(listener, IPPROTO_TCP, TCP_NODELAY, 1);  // accepted sockets inherit it
@@ -126,7 +133,8 @@ int connected(const Target& target, int type) {
     set_receive_timeout(fd, 5);
     char request = 0;
     while (recv(fd, &request, 1, 0) == 1) {
-      if (send(fd, &request, 1, MSG_NOSIGNAL) != 1 || request == kCloseAfter) break;
+      const char answer = request == kSayName ? name : request;
+      if (send(fd, &answer, 1, MSG_NOSIGNAL) != 1 || request != kKeepOpen) break;
     }
     close(fd);
   }
@@ -167,11 +175,11 @@ int connected(const Target& target, int type) {
   }
 }
 
-int serve(const Target& target) {
+int serve(const Target& target, char name) {
   const int fd = open_socket(target, SOCK_DGRAM);
   if (bind(fd, target.raw(), target.length) != 0) fail("bind");
   std::thread(serve_udp, fd).detach();
-  serve_tcp(target);
+  serve_tcp(target, name);
 }
 
 // ---- percentiles
@@ -336,13 +344,51 @@ int wake(const Target& target, unsigned count, uint64_t gap_us) {
   return lost == 0 && !one_way_ns.empty() ? 0 : 1;
 }
 
+// Who answered a connection of its own, 0 when nobody did; and when it began.
+char who_answers(const Target& target, uint64_t& began_ns) {
+  const int fd = open_socket(target, SOCK_STREAM);
+  set_send_timeout(fd, 1);  // connect() heeds it, too
+  set_receive_timeout(fd, 1);
+  char byte = kSayName;
+  began_ns = now_ns();
+  const bool answered = connect(fd, target.raw(), target.length) == 0 &&
+                        send(fd, &byte, 1, MSG_NOSIGNAL) == 1 && recv(fd, &byte, 1, 0) == 1;
+  close(fd);
+  return answered ? byte : '\0';
+}
+
+// What a change of a Service's endpoints waits for: the first connection that obeys it.
+int until(const Target& target, char name, double seconds) {
+  const uint64_t end_ns = now_ns() + static_cast<uint64_t>(seconds * 1e9);
+  unsigned connections = 0, failures = 0;
+  uint64_t began_ns = 0;
+  for (bool is_first = true; now_ns() < end_ns;) {
+    const char who = who_answers(target, began_ns);
+    ++connections;
+    if (who == '\0') ++failures;
+    if (who != '\0' && is_first) {
+      is_first = false;
+      std::printf("ready\n");
+      std::fflush(stdout);
+    }
+    if (who != name) continue;
+    std::printf("{\"began_ns\":%llu,\"connections\":%u,\"failures\":%u}\n",
+                static_cast<unsigned long long>(began_ns), connections, failures);
+    return 0;
+  }
+  std::fprintf(stderr, "fairlead-load: \"%c\" did not answer in %u connections, %u of them failed\n", name,
+               connections, failures);
+  return 1;
+}
+
 int usage() {
   std::fprintf(stderr,
-               "usage: fairlead-load serve ADDRESS PORT\n"
+               "usage: fairlead-load serve ADDRESS PORT [NAME]\n"
                "       fairlead-load rr|crr ADDRESS PORT SECONDS\n"
                "       fairlead-load flood ADDRESS PORT SECONDS [PAYLOAD_BYTES]\n"
                "       fairlead-load pace ADDRESS PORT SECONDS PPS [PAYLOAD_BYTES]\n"
-               "       fairlead-load wake ADDRESS PORT COUNT GAP_US\n");
+               "       fairlead-load wake ADDRESS PORT COUNT GAP_US\n"
+               "       fairlead-load until ADDRESS PORT NAME SECONDS\n");
   return 2;
 }
 
@@ -355,7 +401,7 @@ int main(int argc, char** argv) {
     return argc > index ? std::atof(argv[index]) : fallback;
   };
   const Target target(argv[2], argv[3]);
-  if (verb == "serve") return serve(target);
+  if (verb == "serve") return serve(target, argc > 4 ? argv[4][0] : '-');
   if (argc < 5) return usage();
   if (verb == "rr") return request_response(target, number(4, 0));
   if (verb == "crr") return connect_request_response(target, number(4, 0));
@@ -365,5 +411,7 @@ int main(int argc, char** argv) {
     return send_datagrams(target, number(4, 0), number(5, 0), static_cast<size_t>(number(6, kPayloadOf64)));
   if (verb == "wake" && argc >= 6)
     return wake(target, static_cast<unsigned>(number(4, 0)), static_cast<uint64_t>(number(5, 0)));
+  if (verb == "until" && argc >= 6 && std::strlen(argv[4]) == 1)
+    return until(target, argv[4][0], number(5, 0));
   return usage();
 }

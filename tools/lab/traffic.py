@@ -49,9 +49,15 @@ def stream_gbps(lab, server, client, address, seconds):
         lab.stop(listening)
 
 
-def start_load(lab, end, address="0.0.0.0", port=LOAD_PORT):
-    """Starts the other end of every `load` at an end."""
-    process = lab.start(end.command([str(lab.bin / "fairlead-load"), "serve", address, str(port)]), stdout=subprocess.PIPE)
+def prepare_tcp(end):
+    """TCP without memory of the slice before, and ports enough for connections that come one after the other."""
+    for setting in ("net.ipv4.tcp_no_metrics_save=1", "net.ipv4.tcp_tw_reuse=1", "net.ipv4.ip_local_port_range=10000 65535"):
+        run(end.command(["sysctl", "-qw", setting]))
+
+
+def start_load(lab, end, address="0.0.0.0", port=LOAD_PORT, name="-"):
+    """Starts the other end of every `load` at an end; `name` is what it calls itself."""
+    process = lab.start(end.command([str(lab.bin / "fairlead-load"), "serve", address, str(port), name]), stdout=subprocess.PIPE)
     if process.stdout.readline().strip() != "ready":
         raise LabError(f"fairlead-load serve ended with {process.wait()}")
     return process
